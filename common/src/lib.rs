@@ -1,0 +1,27 @@
+//! The words of the system as types, shared by every other crate.
+//!
+//! *Architecture Invariant:* nothing here does I/O, reads a clock or draws randomness, and nothing
+//! here knows Python, gRPC or a database. What two rooms must agree on lives here; what only one
+//! room needs does not.
+
+pub mod budget;
+pub mod digest;
+pub mod experiment;
+pub mod ids;
+pub mod metric;
+pub mod mode;
+pub mod outcome;
+pub mod space;
+pub mod spec;
+pub mod verdict;
+
+pub use budget::Budget;
+pub use digest::Digest;
+pub use experiment::{Block, Config, ExperimentKey};
+pub use ids::{Attempt, Epoch, ExperimentId, LeaseSeq, Seq, StudyId, WorkerId};
+pub use metric::{Direction, Metric, Task};
+pub use mode::Mode;
+pub use outcome::{Artifact, Measures, Outcome, SealedScore};
+pub use space::{Dimension, OptionSpec, Space, SpaceError};
+pub use spec::{Limits, Splits, StudySpec, TabularSpec};
+pub use verdict::Verdict;

@@ -1,0 +1,167 @@
+//! How an attempt ended, and what was measured.
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::ids::ExperimentId;
+
+/// How an experiment ended. A bad metric is an outcome with a reason, never a score.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    /// It ran to its end and its score counts.
+    Done(Measures),
+    /// Raced out: behind the incumbent on every fold seen.
+    StoppedEarly {
+        /// The scores of the folds that were seen.
+        folds: Vec<f64>,
+        /// Seconds spent.
+        seconds: f64,
+    },
+    /// Its training matrix and model are those of another experiment.
+    DuplicateOf {
+        /// The one that was there first.
+        experiment: ExperimentId,
+    },
+    /// The code failed, or the process died.
+    Crashed {
+        /// One line.
+        reason: String,
+    },
+    /// The hard deadline passed.
+    TimedOut {
+        /// The deadline, seconds.
+        seconds: f64,
+    },
+    /// It needed more memory than it may have.
+    OutOfMemory {
+        /// One line.
+        reason: String,
+    },
+    /// No score, or one that cannot be true.
+    NoMetric {
+        /// One line.
+        reason: String,
+    },
+    /// Called off before it ended.
+    Cancelled {
+        /// One line.
+        reason: String,
+    },
+}
+
+impl Outcome {
+    /// The word for it, as in tables and `results.json`.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Done(_) => "done",
+            Self::StoppedEarly { .. } => "stopped early",
+            Self::DuplicateOf { .. } => "duplicate",
+            Self::Crashed { .. } => "crashed",
+            Self::TimedOut { .. } => "timed out",
+            Self::OutOfMemory { .. } => "out of memory",
+            Self::NoMetric { .. } => "no metric",
+            Self::Cancelled { .. } => "cancelled",
+        }
+    }
+
+    /// What was measured, if it ran to its end.
+    pub fn measures(&self) -> Option<&Measures> {
+        match self {
+            Self::Done(measures) => Some(measures),
+            _ => None,
+        }
+    }
+
+    /// The score, if there is one that counts.
+    pub fn score(&self) -> Option<f64> {
+        self.measures().and_then(|measures| measures.score)
+    }
+
+    /// Why there is no score, in one line.
+    pub fn reason(&self) -> Option<String> {
+        match self {
+            Self::Done(_) => None,
+            Self::StoppedEarly { folds, .. } => Some(format!("behind on all of {} folds", folds.len())),
+            Self::DuplicateOf { experiment } => Some(format!("same matrix and model as experiment {experiment}")),
+            Self::TimedOut { seconds } => Some(format!("ran past its deadline of {seconds:.0} s")),
+            Self::Crashed { reason }
+            | Self::OutOfMemory { reason }
+            | Self::NoMetric { reason }
+            | Self::Cancelled { reason } => Some(reason.clone()),
+        }
+    }
+}
+
+/// What a finished experiment measured.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Measures {
+    /// The metric's mean over the folds; absent for a refit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub score: Option<f64>,
+    /// The metric on each fold, in fold order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub folds: Vec<f64>,
+    /// Seconds of fitting and predicting.
+    pub seconds: f64,
+    /// Seconds of predicting alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub predict_seconds: Option<f64>,
+    /// Largest resident memory of the process, bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peak_memory: Option<u64>,
+    /// Scores on the sealed rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<SealedScore>,
+    /// Files it made.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub artifacts: Vec<Artifact>,
+}
+
+/// Candidate and base on the sealed rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SealedScore {
+    /// The candidate's score.
+    pub score: f64,
+    /// The base's score.
+    pub base_score: f64,
+    /// How much better the candidate is (positive is better in either direction).
+    pub difference: f64,
+    /// Lower end of the paired bootstrap interval of `difference`.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+    /// Coverage of the interval, e.g. 0.95.
+    pub level: f64,
+    /// How many rows were sealed.
+    pub rows: u64,
+}
+
+/// A file made by an experiment, stored as a blob.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Artifact {
+    /// File name without folders.
+    pub name: String,
+    /// Its content.
+    pub digest: Digest,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outcomes_survive_named_map_messagepack() {
+        let all = [
+            Outcome::Done(Measures { score: Some(0.5), folds: vec![0.4, 0.6], seconds: 1.0, ..Measures::default() }),
+            Outcome::DuplicateOf { experiment: ExperimentId(7) },
+            Outcome::TimedOut { seconds: 60.0 },
+            Outcome::NoMetric { reason: "accuracy is NaN".to_owned() },
+        ];
+        for outcome in all {
+            let bytes = rmp_serde::to_vec_named(&outcome).unwrap();
+            assert_eq!(rmp_serde::from_slice::<Outcome>(&bytes).unwrap(), outcome);
+        }
+    }
+}

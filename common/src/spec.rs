@@ -1,0 +1,201 @@
+//! A study as submitted: the one form that flags, a `study.toml` and the API compile to.
+
+use serde::{Deserialize, Serialize};
+
+use crate::budget::Budget;
+use crate::digest::Digest;
+use crate::ids::StudyId;
+use crate::metric::{Metric, Task};
+use crate::space::Space;
+
+/// One search: what is searched, on what, judged by what, for how long.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StudySpec {
+    /// Version of this form, 1.
+    pub version: u32,
+    /// A name for people; not part of the identity.
+    pub name: String,
+    /// Seed of splits, models and search.
+    pub seed: u64,
+    /// What is measured.
+    pub metric: Metric,
+    /// The table and its target.
+    pub data: TabularSpec,
+    /// How rows are split.
+    pub splits: Splits,
+    /// How many experiments.
+    pub budget: Budget,
+    /// Bounds on time and memory.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Digest of the pinned requirements of the environment.
+    pub environment: Digest,
+    /// Digest of the code that evaluates: options, loader, splitter, metrics.
+    pub code: Digest,
+    /// What is searched.
+    pub space: Space,
+}
+
+/// A table and what is predicted from it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TabularSpec {
+    /// Where the file was when the study was made; not part of the identity.
+    pub path: String,
+    /// Digest of the file's content.
+    pub content: Digest,
+    /// Column to predict.
+    pub target: String,
+    /// What kind of prediction.
+    pub task: Task,
+    /// Columns left out on request.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drop: Vec<String>,
+    /// Separator between cells, one character.
+    pub delimiter: char,
+}
+
+/// How rows are split into sealed rows and folds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Splits {
+    /// Folds of cross-validation.
+    pub folds: u32,
+    /// Fraction of the rows that is sealed until the end, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holdout: Option<f64>,
+    /// Column whose equal values stay in one fold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// Column that orders the rows; folds then predict forward in time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<String>,
+}
+
+/// Bounds on time and memory; not part of the identity.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Wall-clock seconds of one `run`, after which no new experiment starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub study_seconds: Option<f64>,
+    /// Seconds one experiment may take; if absent, max(60, 20 x the base).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub experiment_seconds: Option<f64>,
+    /// Bytes of memory one experiment may take beyond what its server holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub experiment_memory: Option<u64>,
+}
+
+/// What the identity is made of, in a fixed order with names, so that adding a part is a new version.
+#[derive(Serialize)]
+struct Identity<'a> {
+    version: u32,
+    content: &'a Digest,
+    target: &'a str,
+    task: Task,
+    drop: &'a [String],
+    delimiter: char,
+    metric: &'a Metric,
+    splits: &'a Splits,
+    seed: u64,
+    space: &'a Space,
+    code: &'a Digest,
+    environment: &'a Digest,
+}
+
+impl StudySpec {
+    /// The version of [`StudySpec`] that this code writes and reads.
+    pub const VERSION: u32 = 1;
+
+    /// The identity: a hash of everything that decides results, and of nothing else. Raising the
+    /// budget, moving the file or renaming the study keeps it.
+    pub fn id(&self) -> StudyId {
+        let identity = Identity {
+            version: 1,
+            content: &self.data.content,
+            target: &self.data.target,
+            task: self.data.task,
+            drop: &self.data.drop,
+            delimiter: self.data.delimiter,
+            metric: &self.metric,
+            splits: &self.splits,
+            seed: self.seed,
+            space: &self.space,
+            code: &self.code,
+            environment: &self.environment,
+        };
+        // Serialising plain data to memory has no way to fail.
+        let bytes = serde_json::to_vec(&identity).unwrap_or_default();
+        StudyId(Digest::of(&bytes).to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::space::{Dimension, OptionSpec};
+
+    fn spec() -> StudySpec {
+        let (metric, task) = Metric::tabular("accuracy").unwrap();
+        let options = ["base", "none"].map(|name| OptionSpec {
+            name: name.into(),
+            family: name.into(),
+            floor: false,
+            inactive_under: Default::default(),
+            only_with: Default::default(),
+        });
+        StudySpec {
+            version: 1,
+            name: "heart".into(),
+            seed: 0,
+            metric,
+            data: TabularSpec {
+                path: "heart.csv".into(),
+                content: Digest::of(b"rows"),
+                target: "target".into(),
+                task,
+                drop: vec![],
+                delimiter: ',',
+            },
+            splits: Splits { folds: 5, holdout: Some(0.2), group: None, time: None },
+            budget: Budget { rounds: 4, per_round: 15 },
+            limits: Limits::default(),
+            environment: Digest::of(b"lock"),
+            code: Digest::of(b"code"),
+            space: Space {
+                dimensions: vec![Dimension {
+                    name: "scale".into(),
+                    options: options.to_vec(),
+                    inactive_under: Default::default(),
+                }],
+            },
+        }
+    }
+
+    #[test]
+    fn what_decides_results_changes_the_identity_and_nothing_else_does() {
+        let original = spec().id();
+        let mut same = spec();
+        same.name = "other".into();
+        same.data.path = "elsewhere.csv".into();
+        same.budget.rounds = 40;
+        same.limits.experiment_seconds = Some(5.0);
+        assert_eq!(same.id(), original);
+
+        let changes: [fn(&mut StudySpec); 6] = [
+            |s| s.data.content = Digest::of(b"other rows"),
+            |s| s.data.target = "y".into(),
+            |s| s.seed = 1,
+            |s| s.splits.folds = 4,
+            |s| s.code = Digest::of(b"other code"),
+            |s| s.space.dimensions[0].options[1].name = "robust".into(),
+        ];
+        for change in changes {
+            let mut other = spec();
+            change(&mut other);
+            assert_ne!(other.id(), original);
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! The answer of a study: is anything shown to beat the base?
+
+use serde::{Deserialize, Serialize};
+
+use crate::experiment::Config;
+
+/// Whether a candidate is shown to beat the base, by repeated paired folds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// The configuration that is handed over: the candidate if it won, else the base.
+    pub winner: Config,
+    /// The configuration that was compared with the base; absent when nothing but the base has a score.
+    pub candidate: Option<Config>,
+    /// Whether the candidate is shown to beat the base.
+    pub beats_base: bool,
+    /// Mean paired difference to the base, positive is better in either direction of the metric.
+    pub difference: f64,
+    /// Lower end of the one-sided interval of `difference` at `level`.
+    pub low: f64,
+    /// One-sided p value of the variance-corrected paired t test.
+    pub p_value: f64,
+    /// The level it is judged at.
+    pub level: f64,
+    /// How many paired folds were seen.
+    pub pairs: u32,
+    /// Mean score of the candidate over all its repeats.
+    pub candidate_score: Option<f64>,
+    /// Mean score of the base over the same repeats.
+    pub base_score: Option<f64>,
+    /// The best mean of the first split, named as what it is: chosen on the rows it is scored on.
+    pub best_seen: Option<(Config, f64)>,
+    /// The verdict in one sentence for a person.
+    pub text: String,
+}
