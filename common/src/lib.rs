@@ -7,12 +7,15 @@
 pub mod budget;
 pub mod digest;
 pub mod experiment;
+pub mod frames;
 pub mod ids;
 pub mod metric;
 pub mod mode;
 pub mod outcome;
 pub mod space;
 pub mod spec;
+pub mod time;
+pub mod tree;
 pub mod verdict;
 
 pub use budget::Budget;
@@ -24,4 +27,6 @@ pub use mode::Mode;
 pub use outcome::{Artifact, Measures, Outcome, SealedScore};
 pub use space::{Dimension, OptionSpec, Space, SpaceError};
 pub use spec::{Limits, Splits, StudySpec, TabularSpec};
+pub use time::Millis;
+pub use tree::{Tree, TreeEntry};
 pub use verdict::Verdict;

@@ -1,0 +1,250 @@
+//! What coordinator and worker say to each other, as plain types. `ar-proto` puts them on the wire.
+//!
+//! Only durations travel, never wall-clock times: the two clocks need not agree.
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::experiment::{Block, Config};
+use crate::ids::{Attempt, Epoch, ExperimentId, LeaseSeq, StudyId, WorkerId};
+use crate::outcome::Outcome;
+
+/// Oldest protocol version this build speaks.
+pub const PROTOCOL_MIN: u32 = 1;
+/// Newest protocol version this build speaks.
+pub const PROTOCOL_MAX: u32 = 1;
+
+/// The version both sides speak, or `None` if their ranges do not meet.
+pub fn negotiate(min: u32, max: u32) -> Option<u32> {
+    let version = max.min(PROTOCOL_MAX);
+    (version >= min.max(PROTOCOL_MIN)).then_some(version)
+}
+
+/// One lease, named by its experiment and its fencing token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct LeaseRef {
+    /// The experiment.
+    pub experiment: ExperimentId,
+    /// The token.
+    pub lease: LeaseSeq,
+}
+
+/// Where on a worker a lease is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LeaseStage {
+    /// Waiting for a slot.
+    Queued,
+    /// Its process runs.
+    Running,
+    /// Ended; its result is on its way.
+    Uploading,
+}
+
+/// A lease that a worker holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldLease {
+    /// Which.
+    pub lease: LeaseRef,
+    /// Where it is.
+    pub stage: LeaseStage,
+}
+
+/// What a worker's machine has.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Hardware {
+    /// Host name.
+    pub host: String,
+    /// Operating system and architecture.
+    pub platform: String,
+    /// Processor model.
+    pub cpu: String,
+    /// Cores this process may use.
+    pub cores: u32,
+    /// Bytes of memory this process may use (the cgroup's limit if that is lower).
+    pub memory: u64,
+    /// How attempts are kept apart and ended on this machine.
+    pub isolation: String,
+}
+
+/// An option that cannot be used on a worker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unavailable {
+    /// Its dimension.
+    pub dimension: String,
+    /// Its name.
+    pub option: String,
+    /// One line.
+    pub reason: String,
+}
+
+/// A worker's first words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// Its stable name.
+    pub worker: WorkerId,
+    /// Drawn at each start: another boot has none of the former one's processes.
+    pub boot: u64,
+    /// Oldest protocol it speaks.
+    pub protocol_min: u32,
+    /// Newest protocol it speaks.
+    pub protocol_max: u32,
+    /// Its machine.
+    pub hardware: Hardware,
+    /// How many experiments it runs at once.
+    pub slots: u32,
+    /// Leases it holds from before.
+    pub leases: Vec<HeldLease>,
+    /// Results it keeps and will offer again.
+    pub spooled: Vec<LeaseRef>,
+}
+
+/// The right to run one attempt, and all that is needed to do so.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Grant {
+    /// Which experiment, under which token.
+    pub lease: LeaseRef,
+    /// Which execution of it.
+    pub attempt: Attempt,
+    /// Its study, which the worker has prepared.
+    pub study: StudyId,
+    /// The configuration.
+    pub config: Config,
+    /// On what it is evaluated.
+    pub block: Block,
+    /// The base configuration, with which a sealed block compares.
+    pub reference: Config,
+    /// Hard deadline from its start, milliseconds.
+    pub deadline_ms: u64,
+    /// Time between asking a process to end and ending it, milliseconds.
+    pub grace_ms: u64,
+    /// Bytes of memory it may take beyond what its server holds.
+    pub memory: Option<u64>,
+}
+
+/// From worker to coordinator.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum WorkerFrame {
+    /// Opens the session.
+    Hello(Hello),
+    /// What preparing a study is doing, for a person.
+    Preparing {
+        /// Which study.
+        study: StudyId,
+        /// One line.
+        text: String,
+    },
+    /// The study's environment stands; leases may come.
+    Ready {
+        /// Which study.
+        study: StudyId,
+        /// Options that do not work here.
+        unavailable: Vec<Unavailable>,
+        /// Facts about the loaded data for a person, one line.
+        facts: String,
+    },
+    /// The study's environment cannot be made here.
+    NotReady {
+        /// Which study.
+        study: StudyId,
+        /// What is wrong and what to do.
+        why: String,
+    },
+    /// Renews every lease listed; all leases held are listed.
+    Heartbeat {
+        /// Every lease held.
+        leases: Vec<HeldLease>,
+        /// Whether the worker takes no more.
+        draining: bool,
+    },
+    /// The process of a lease has started.
+    Started {
+        /// Which.
+        lease: LeaseRef,
+    },
+    /// Leases given back unrun.
+    Released {
+        /// Which.
+        leases: Vec<LeaseRef>,
+    },
+    /// An attempt ended; the result is kept by the worker until it is answered.
+    Completed {
+        /// Which.
+        lease: LeaseRef,
+        /// How.
+        outcome: Outcome,
+        /// Digest of the outcome, by which a repeat is told from another result.
+        digest: Digest,
+    },
+}
+
+/// From coordinator to worker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum CoordinatorFrame {
+    /// Accepts the session.
+    Welcome {
+        /// The store's incarnation, as a name of the cluster.
+        cluster: u64,
+        /// The reign; a worker refuses frames of a lower one.
+        epoch: Epoch,
+        /// How long a lease lives without a heartbeat, milliseconds.
+        lease_ttl_ms: u64,
+        /// How often to send one, milliseconds.
+        heartbeat_ms: u64,
+        /// The protocol version spoken.
+        protocol: u32,
+    },
+    /// Make a study's environment and load its data.
+    Prepare {
+        /// Which study.
+        study: StudyId,
+        /// The blob that lists its files.
+        tree: Digest,
+    },
+    /// Run an attempt.
+    Grant(Grant),
+    /// Give back a lease if it has not started.
+    Revoke {
+        /// Which.
+        lease: LeaseRef,
+    },
+    /// End a lease, started or not.
+    Cancel {
+        /// Which.
+        lease: LeaseRef,
+        /// One line.
+        why: String,
+    },
+    /// The result is durable; the worker may forget it.
+    Ack {
+        /// Which.
+        lease: LeaseRef,
+    },
+    /// The result is not wanted and never will be; the worker may forget it.
+    Refused {
+        /// Which.
+        lease: LeaseRef,
+        /// One line.
+        why: String,
+    },
+    /// No more work: finish what fits the grace, release the rest, and leave.
+    Drain,
+}
+
+/// The digest that travels with an outcome.
+pub fn outcome_digest(outcome: &Outcome) -> Digest {
+    // Serialising plain data to memory has no way to fail; floats are written exactly.
+    Digest::of(&serde_json::to_vec(outcome).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_meet_or_they_do_not() {
+        assert_eq!(negotiate(1, 1), Some(1));
+        assert_eq!(negotiate(1, 9), Some(1));
+        assert_eq!(negotiate(2, 9), None);
+        assert_eq!(negotiate(0, 0), None);
+    }
+}

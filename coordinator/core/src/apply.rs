@@ -1,0 +1,127 @@
+//! Folding one record into the state. Total: a record that was durable is applied as it stands.
+
+use ar_common::{Attempt, ExperimentKey, LeaseSeq, Outcome, Seq};
+
+use crate::input::PlannedExperiment;
+use crate::record::Record;
+use crate::state::{Experiment, Phase, State, Status, Study};
+
+impl State {
+    /// Folds the next record in. The caller has checked that it is the next one.
+    pub fn apply(&mut self, record: &Record) {
+        self.seq = self.seq.next();
+        let seq = self.seq;
+        match record {
+            Record::StoreMade { incarnation, .. } => self.incarnation = *incarnation,
+            Record::Elected { epoch } => self.epoch = *epoch,
+            Record::Submitted { study, spec, tree } => {
+                self.studies.entry(study.clone()).or_insert_with(|| Study {
+                    space: spec.space.clone(),
+                    spec: (**spec).clone(),
+                    removed: Vec::new(),
+                    tree: *tree,
+                    phase: Phase::Searching,
+                    experiments: Vec::new(),
+                    spent: 0,
+                    keys: std::collections::BTreeSet::new(),
+                    verdict: None,
+                    sealed_openings: 0,
+                    last_done: Seq(0),
+                });
+            }
+            Record::Planned { study, experiments, .. } => self.apply_planned(study, experiments),
+            Record::Granted { experiment, attempt, worker, boot, deadline_ms } => {
+                let lease = LeaseSeq { incarnation: self.incarnation, seq };
+                if let Some(experiment) = self.experiment_mut(*experiment) {
+                    experiment.attempt = *attempt;
+                    experiment.newest_lease = Some(lease);
+                    experiment.status = Status::Leased {
+                        lease,
+                        worker: worker.clone(),
+                        boot: *boot,
+                        deadline_ms: *deadline_ms,
+                    };
+                }
+            }
+            Record::Requeued { experiment, running, .. } => {
+                if let Some(experiment) = self.experiment_mut(*experiment) {
+                    experiment.attempt = experiment.attempt.next();
+                    experiment.losses_running += u32::from(*running);
+                    experiment.status = Status::Queued;
+                }
+            }
+            Record::Done { experiment, lease, digest, outcome } => {
+                let Some(experiment) = self.experiment_mut(*experiment) else { return };
+                experiment.status = Status::Done { lease: *lease, digest: *digest, outcome: outcome.clone() };
+                let study = experiment.study.clone();
+                let refunded = experiment.block.counts()
+                    && matches!(outcome, Outcome::DuplicateOf { .. } | Outcome::Cancelled { .. });
+                if let Some(study) = self.studies.get_mut(&study) {
+                    study.last_done = seq;
+                    study.spent -= u32::from(refunded);
+                }
+            }
+            Record::Refused { .. } => self.refused += 1,
+            Record::Extended { .. }
+            | Record::OptionRemoved { .. }
+            | Record::Concluded { .. }
+            | Record::SealedOpened { .. }
+            | Record::Finished { .. } => self.apply_to_study(record),
+        }
+    }
+
+    fn apply_planned(&mut self, study: &ar_common::StudyId, experiments: &[PlannedExperiment]) {
+        let Some(entry) = self.studies.get_mut(study) else { return };
+        for planned in experiments {
+            entry.experiments.push(planned.id);
+            entry.spent += u32::from(planned.block.counts());
+            entry.keys.insert(ExperimentKey { config: planned.config.clone(), block: planned.block });
+            self.experiments.push(Experiment {
+                id: planned.id,
+                study: study.clone(),
+                config: planned.config.clone(),
+                block: planned.block,
+                mode: planned.mode,
+                round: planned.round,
+                reason: planned.reason.clone(),
+                attempt: Attempt(1),
+                newest_lease: None,
+                losses_running: 0,
+                status: Status::Queued,
+            });
+        }
+    }
+
+    fn apply_to_study(&mut self, record: &Record) {
+        let (Record::Extended { study, .. }
+        | Record::OptionRemoved { study, .. }
+        | Record::Concluded { study, .. }
+        | Record::SealedOpened { study }
+        | Record::Finished { study, .. }) = record
+        else {
+            return;
+        };
+        let Some(entry) = self.studies.get_mut(study) else { return };
+        match record {
+            Record::Extended { budget, limits, .. } => {
+                if budget.total() > entry.spec.budget.total() {
+                    entry.phase = Phase::Searching;
+                    entry.verdict = None;
+                }
+                entry.spec.budget = *budget;
+                entry.spec.limits = limits.clone();
+            }
+            Record::OptionRemoved { dimension, option, reason, .. }
+                if entry.space.remove(dimension, option).is_ok() => {
+                    entry.removed.push((dimension.clone(), option.clone(), reason.clone()));
+                }
+            Record::Concluded { verdict, .. } => {
+                entry.verdict = Some(verdict.clone());
+                entry.phase = Phase::Closing;
+            }
+            Record::SealedOpened { .. } => entry.sealed_openings += 1,
+            Record::Finished { how, .. } => entry.phase = Phase::Finished(*how),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! The coordinator's state machine.
+//!
+//! [`step`] takes the core, one [`Input`] and the time, and returns the [`Record`]s to journal and the
+//! [`Effect`]s to run once those records are durable. Records are applied to `state` at once; the
+//! shell holds the effects back. `state` is the fold of the journal; `live` is what a restart
+//! forgets and the workers tell again.
+//!
+//! *Architecture Invariant:* no I/O, no clock, no randomness; nothing of search, gRPC or Python.
+
+mod apply;
+mod completion;
+mod input;
+mod invariants;
+mod lease;
+mod live;
+mod placement;
+mod planning;
+mod record;
+mod state;
+mod step;
+
+pub use input::{Effect, Input, Planned, PlannedExperiment, SessionId, TimeLeft};
+pub use invariants::{Audit, Violation, check};
+pub use live::{Live, LiveLease, LiveWorker, Planning, Timing};
+pub use record::{Loss, Record};
+pub use state::{Experiment, Finish, Phase, State, Status, Study};
+pub use step::{Core, Output, step};

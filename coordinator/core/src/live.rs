@@ -1,0 +1,99 @@
+//! What a restart forgets: connections, deadlines, capacity, plans under way. Rebuilt from the
+//! workers' Hello; never journaled, never hashed.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use ar_common::{ExperimentId, Millis, Seq, StudyId, WorkerId};
+
+use crate::input::{SessionId, TimeLeft};
+
+/// Times that decide when a lease lapses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// How long a lease lives without a heartbeat, milliseconds.
+    pub lease_ttl_ms: u64,
+    /// How often workers send one, milliseconds.
+    pub heartbeat_ms: u64,
+    /// Between asking a process to end and ending it, milliseconds.
+    pub grace_ms: u64,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self { lease_ttl_ms: 45_000, heartbeat_ms: 10_000, grace_ms: 2_000 }
+    }
+}
+
+/// The volatile half of the core.
+#[derive(Debug, Default)]
+pub struct Live {
+    /// Times in force.
+    pub timing: Timing,
+    /// Connected workers by connection.
+    pub workers: BTreeMap<SessionId, LiveWorker>,
+    /// Deadlines of the leases that are out, by experiment.
+    pub leases: BTreeMap<ExperimentId, LiveLease>,
+    /// Experiments that wait for a worker, per study, in order.
+    pub queues: BTreeMap<StudyId, VecDeque<ExperimentId>>,
+    /// Per study, what its planning is doing.
+    pub planning: BTreeMap<StudyId, Planning>,
+    /// Studies whose time limit has begun to bind.
+    pub time_left: BTreeMap<StudyId, TimeLeft>,
+}
+
+/// A connected worker.
+#[derive(Debug)]
+pub struct LiveWorker {
+    /// Its name.
+    pub worker: WorkerId,
+    /// Which start of it.
+    pub boot: u64,
+    /// How many experiments it runs at once.
+    pub slots: u32,
+    /// Studies whose environment stands there.
+    pub ready: BTreeSet<StudyId>,
+    /// Studies it was asked to prepare, or cannot.
+    pub asked: BTreeSet<StudyId>,
+    /// Leases it holds.
+    pub held: BTreeSet<ExperimentId>,
+    /// Takes no more.
+    pub draining: bool,
+}
+
+/// The volatile half of a lease.
+#[derive(Debug, Clone, Copy)]
+pub struct LiveLease {
+    /// When it lapses.
+    pub lapses: Millis,
+    /// Whether its process is known to run.
+    pub running: bool,
+}
+
+/// What planning is doing for one study.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Planning {
+    /// A plan is being made.
+    InFlight,
+    /// The search said to wait for something newer than this position.
+    WaitingSince(Seq),
+}
+
+impl Live {
+    /// The connection of a worker's given start.
+    pub(crate) fn session_of(&self, worker: &WorkerId, boot: u64) -> Option<SessionId> {
+        self.workers.iter().find(|(_, live)| &live.worker == worker && live.boot == boot).map(|(id, _)| *id)
+    }
+
+    pub(crate) fn forget_lease(&mut self, experiment: ExperimentId) {
+        self.leases.remove(&experiment);
+        for worker in self.workers.values_mut() {
+            worker.held.remove(&experiment);
+        }
+    }
+
+    pub(crate) fn dequeue(&mut self, study: &StudyId, experiment: ExperimentId) {
+        if let Some(queue) = self.queues.get_mut(study) {
+            queue.retain(|id| *id != experiment);
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Placement: which waiting experiment goes to which worker.
+
+use ar_common::frames::{CoordinatorFrame, Grant, LeaseRef};
+use ar_common::{Block, ExperimentId, LeaseSeq, StudyId};
+
+use crate::input::SessionId;
+use crate::live::LiveLease;
+use crate::record::Record;
+use crate::state::{Phase, State, Study};
+use crate::step::Turn;
+
+/// Seconds that one experiment may take before the base's own time is known.
+const DEADLINE_BEFORE_BASE_S: f64 = 3600.0;
+/// Least seconds that one experiment may take, and how many times the base it may take.
+const DEADLINE_FLOOR_S: f64 = 60.0;
+const DEADLINE_TIMES_BASE: f64 = 20.0;
+/// Granting ahead hides the round trip of a grant (a durable commit and two frames, about 3 ms
+/// here); a queue worth this many seconds per slot is enough, and a longer one only makes plans older.
+const AHEAD_SECONDS: f64 = 0.05;
+/// Most grants ahead per slot.
+const AHEAD_MAX: u32 = 16;
+
+impl Turn<'_> {
+    /// Asks workers to prepare the studies that have work.
+    pub(crate) fn prepare_workers(&mut self) {
+        let open: Vec<(StudyId, ar_common::Digest)> = self
+            .core
+            .state
+            .studies
+            .iter()
+            .filter(|(_, study)| !study.is_finished())
+            .map(|(id, study)| (id.clone(), study.tree))
+            .collect();
+        let sessions: Vec<SessionId> = self.core.live.workers.keys().copied().collect();
+        for session in sessions {
+            for (study, tree) in &open {
+                let Some(worker) = self.core.live.workers.get_mut(&session) else { continue };
+                if !worker.draining && worker.asked.insert(study.clone()) {
+                    self.send(session, CoordinatorFrame::Prepare { study: study.clone(), tree: *tree });
+                }
+            }
+        }
+    }
+
+    pub(crate) fn ready(
+        &mut self,
+        session: SessionId,
+        study: &StudyId,
+        unavailable: Vec<ar_common::frames::Unavailable>,
+    ) {
+        let Some(worker) = self.core.live.workers.get_mut(&session) else { return };
+        worker.ready.insert(study.clone());
+        for option in unavailable {
+            let Some(entry) = self.core.state.studies.get(study) else { return };
+            let there = entry.space.dimension(&option.dimension).and_then(|d| d.option(&option.option));
+            if there.is_some() && option.option != ar_common::space::BASE {
+                self.record(Record::OptionRemoved {
+                    study: study.clone(),
+                    dimension: option.dimension,
+                    option: option.option,
+                    reason: option.reason,
+                });
+            }
+        }
+    }
+
+    /// Grants waiting experiments while workers have room.
+    pub(crate) fn place(&mut self) {
+        let sessions: Vec<SessionId> = self.core.live.workers.keys().copied().collect();
+        // Round by round, so that one worker's queue is not filled before another's slot.
+        let mut progress = true;
+        while progress {
+            progress = false;
+            for session in &sessions {
+                if let Some(experiment) = self.next_for(*session) {
+                    self.grant(*session, experiment);
+                    progress = true;
+                }
+            }
+        }
+    }
+
+    fn next_for(&self, session: SessionId) -> Option<ExperimentId> {
+        let worker = self.core.live.workers.get(&session)?;
+        if worker.draining {
+            return None;
+        }
+        self.core.live.queues.iter().find_map(|(id, queue)| {
+            let study = self.core.state.studies.get(id)?;
+            let room = worker.slots + ahead(&self.core.state, study) * worker.slots;
+            let has_room = u32::try_from(worker.held.len()).unwrap_or(u32::MAX) < room;
+            if !has_room || !worker.ready.contains(id) {
+                return None;
+            }
+            queue.iter().copied().find(|experiment| self.may_start(study, *experiment))
+        })
+    }
+
+    /// Nothing but the base starts before the base has ended: its time sets everyone's deadline.
+    fn may_start(&self, study: &Study, experiment: ExperimentId) -> bool {
+        let Some(entry) = self.core.state.experiment(experiment) else { return false };
+        entry.config == study.base() || base_has_ended(&self.core.state, study)
+    }
+
+    fn grant(&mut self, session: SessionId, experiment: ExperimentId) {
+        let Some(worker) = self.core.live.workers.get(&session) else { return };
+        let (name, boot) = (worker.worker.clone(), worker.boot);
+        let Some(entry) = self.core.state.experiment(experiment) else { return };
+        let Some(study) = self.core.state.studies.get(&entry.study) else { return };
+        let deadline_ms = deadline_ms(&self.core.state, study, entry.block);
+        let seq = self.core.state.seq.next();
+        let lease = LeaseRef { experiment, lease: LeaseSeq { incarnation: self.core.state.incarnation, seq } };
+        let frame = CoordinatorFrame::Grant(Grant {
+            lease,
+            attempt: entry.attempt,
+            study: entry.study.clone(),
+            config: entry.config.clone(),
+            block: entry.block,
+            reference: study.base(),
+            deadline_ms,
+            grace_ms: self.core.live.timing.grace_ms,
+            memory: study.spec.limits.experiment_memory,
+        });
+        let (study, attempt) = (entry.study.clone(), entry.attempt);
+        self.record(Record::Granted { experiment, attempt, worker: name, boot, deadline_ms });
+        self.core.live.dequeue(&study, experiment);
+        let lapses = self.now + self.core.live.timing.lease_ttl_ms;
+        self.core.live.leases.insert(experiment, LiveLease { lapses, running: false });
+        if let Some(worker) = self.core.live.workers.get_mut(&session) {
+            worker.held.insert(experiment);
+        }
+        self.send(session, frame);
+    }
+
+    /// How many more experiments of a study the connected workers could take now.
+    pub(crate) fn free_capacity(&self, id: &StudyId, study: &Study) -> usize {
+        let ahead = ahead(&self.core.state, study);
+        let room = |worker: &crate::live::LiveWorker| {
+            let room = (worker.slots + ahead * worker.slots) as usize;
+            room.saturating_sub(worker.held.len())
+        };
+        let ready = self.core.live.workers.values().filter(|w| !w.draining && w.ready.contains(id));
+        ready.map(room).sum()
+    }
+}
+
+fn base_has_ended(state: &State, study: &Study) -> bool {
+    study.phase != Phase::Searching || study.experiments.first().is_none_or(|first| {
+        state.experiment(*first).is_none_or(|experiment| !experiment.is_pending())
+    })
+}
+
+/// Grants ahead per slot, from the mean duration of what has ended.
+fn ahead(state: &State, study: &Study) -> u32 {
+    let recent = study.experiments.iter().rev().filter_map(|id| state.experiment(*id));
+    let seconds: Vec<f64> = recent
+        .filter_map(|experiment| Some(experiment.outcome()?.measures()?.seconds))
+        .take(32)
+        .collect();
+    if seconds.is_empty() {
+        return 0;
+    }
+    let mean = seconds.iter().sum::<f64>() / seconds.len() as f64;
+    if mean >= 1.0 {
+        return 0;
+    }
+    // Truncation is meant: a fraction of an experiment cannot be granted.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 1..=16 before")]
+    let ahead = (AHEAD_SECONDS / mean.max(1e-6)).ceil().clamp(1.0, f64::from(AHEAD_MAX)) as u32;
+    ahead
+}
+
+/// The hard deadline of an attempt: what the study says, else max(60 s, 20 x the base). The sealed
+/// block fits two configurations and the refit all rows, so they may take as long again.
+fn deadline_ms(state: &State, study: &Study, block: Block) -> u64 {
+    let measured = |id: &ExperimentId| state.experiment(*id)?.outcome()?.measures().map(|m| m.seconds);
+    let base_seconds = study.experiments.first().and_then(measured);
+    let seconds = study.spec.limits.experiment_seconds.unwrap_or_else(|| match base_seconds {
+        Some(base) => (base * DEADLINE_TIMES_BASE).max(DEADLINE_FLOOR_S),
+        None if base_has_ended(state, study) => DEADLINE_FLOOR_S,
+        None => DEADLINE_BEFORE_BASE_S,
+    });
+    let factor = if block.counts() { 1.0 } else { 2.0 };
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive and bounded by a year")]
+    let ms = (seconds * factor * 1000.0).clamp(1.0, 3.2e10) as u64;
+    ms
+}

@@ -1,0 +1,177 @@
+//! Planning: when to ask the search, which answers still hold, and how a study moves to its end.
+
+use ar_common::{Block, Config, ExperimentKey, Mode, Seq, StudyId, Verdict};
+
+use crate::input::{Effect, Planned, PlannedExperiment};
+use crate::live::Planning;
+use crate::record::Record;
+use crate::state::{Finish, Phase, Study};
+use crate::step::Turn;
+
+impl Turn<'_> {
+    /// Asks for a plan for each study that could run more than is waiting. There is no barrier
+    /// between rounds: a plan is made as soon as capacity would idle.
+    pub(crate) fn ask_for_plans(&mut self) {
+        let mut asks = Vec::new();
+        for (id, study) in &self.core.state.studies {
+            if study.phase != Phase::Searching {
+                continue;
+            }
+            let waiting = self.core.live.queues.get(id).map_or(0, std::collections::VecDeque::len);
+            let want = self.free_capacity(id, study).saturating_sub(waiting);
+            // A study with nothing pending must still be able to conclude without any worker.
+            let idle = !self.has_pending(id);
+            let over = self.core.live.time_left.contains_key(id);
+            let blocked = match self.core.live.planning.get(id) {
+                Some(Planning::InFlight) => true,
+                Some(Planning::WaitingSince(seq)) => study.last_done <= *seq,
+                None => false,
+            };
+            if !blocked && (want > 0 || (idle && over)) {
+                asks.push((id.clone(), want));
+            }
+        }
+        let as_of = self.core.state.seq;
+        for (study, want) in asks {
+            self.core.live.planning.insert(study.clone(), Planning::InFlight);
+            let time = self.core.live.time_left.get(&study).copied().unwrap_or_default();
+            self.output.effects.push(Effect::Plan { study, want, as_of, time });
+        }
+    }
+
+    /// Takes the search's answer, as far as it still holds.
+    pub(crate) fn planned(&mut self, id: &StudyId, as_of: Seq, plan: Planned) {
+        if self.core.live.planning.get(id) != Some(&Planning::InFlight) {
+            return;
+        }
+        self.core.live.planning.remove(id);
+        let Some(study) = self.core.state.studies.get(id) else { return };
+        if study.phase != Phase::Searching {
+            return;
+        }
+        let stale = study.last_done > as_of;
+        let pending = self.has_pending(id);
+        match plan {
+            Planned::Experiments(experiments) => {
+                if !self.take_experiments(id, as_of, experiments) {
+                    self.wait(id, as_of, pending, stale);
+                }
+            }
+            Planned::Wait => self.wait(id, as_of, pending, stale),
+            // A result or a pending experiment that the verdict has not seen makes it stale.
+            Planned::Conclude(_) | Planned::Failed if stale || pending => {}
+            Planned::Conclude(verdict) => self.conclude(id, verdict),
+            Planned::Failed => self.record(Record::Finished { study: id.clone(), how: Finish::Failed }),
+        }
+    }
+
+    /// Waits for an experiment to end before asking again.
+    fn wait(&mut self, id: &StudyId, as_of: Seq, pending: bool, stale: bool) {
+        if pending {
+            self.core.live.planning.insert(id.clone(), Planning::WaitingSince(as_of));
+        } else if !stale {
+            // Nothing is pending and the search has nothing to say: end it rather than ask for ever.
+            self.record(Record::Finished { study: id.clone(), how: Finish::Failed });
+        }
+    }
+
+    /// Whether an experiment of the study waits or runs.
+    fn has_pending(&self, id: &StudyId) -> bool {
+        let waits = self.core.live.queues.get(id).is_some_and(|queue| !queue.is_empty());
+        let of_study = |experiment| self.core.state.experiment(experiment).is_some_and(|e| &e.study == id);
+        waits || self.core.live.leases.keys().any(|experiment| of_study(*experiment))
+    }
+
+    /// Accepts what is new and fits the budget. Whether that was anything.
+    fn take_experiments(&mut self, id: &StudyId, as_of: Seq, experiments: Vec<PlannedExperiment>) -> bool {
+        let Some(study) = self.core.state.studies.get(id) else { return false };
+        let left = study.budget().total().saturating_sub(study.spent) as usize;
+        let mut accepted: Vec<PlannedExperiment> = Vec::new();
+        for mut planned in experiments {
+            let Some(config) = study.space.canonical(&planned.config) else { continue };
+            planned.config = config;
+            let key = key_of(&planned);
+            let again = study.keys.contains(&key) || accepted.iter().any(|other| key_of(other) == key);
+            if again || !planned.block.counts() || accepted.len() >= left {
+                continue;
+            }
+            planned.id = ar_common::ExperimentId(self.core.state.next_experiment().0 + accepted.len() as u64);
+            accepted.push(planned);
+        }
+        if accepted.is_empty() {
+            return false;
+        }
+        self.plan(id, as_of, accepted);
+        true
+    }
+
+    fn plan(&mut self, id: &StudyId, as_of: Seq, experiments: Vec<PlannedExperiment>) {
+        let queue = self.core.live.queues.entry(id.clone()).or_default();
+        queue.extend(experiments.iter().map(|planned| planned.id));
+        self.record(Record::Planned { study: id.clone(), as_of, experiments });
+    }
+
+    fn conclude(&mut self, id: &StudyId, verdict: Verdict) {
+        self.record(Record::Concluded { study: id.clone(), verdict });
+    }
+
+    /// Moves each study on when what its phase waits for has ended: sealed rows, then the final fit.
+    pub(crate) fn advance_studies(&mut self) {
+        let open: Vec<StudyId> =
+            self.core.state.studies.iter().filter(|(_, s)| !s.is_finished()).map(|(id, _)| id.clone()).collect();
+        for id in open {
+            self.advance(&id);
+        }
+    }
+
+    fn advance(&mut self, id: &StudyId) {
+        let Some(study) = self.core.state.studies.get(id) else { return };
+        let Some(verdict) = study.verdict.clone() else { return };
+        if study.phase != Phase::Closing {
+            return;
+        }
+        let sealed = study.spec.splits.holdout.is_some();
+        let candidate = verdict.candidate.unwrap_or_else(|| study.base());
+        if sealed && !self.closing(id, candidate, Block::Sealed) {
+            return;
+        }
+        if self.closing(id, verdict.winner, Block::Refit) {
+            self.record(Record::Finished { study: id.clone(), how: Finish::Concluded });
+        }
+    }
+
+    /// Plans a closing experiment if it is not there. Whether it has ended.
+    fn closing(&mut self, id: &StudyId, config: Config, block: Block) -> bool {
+        let Some(study) = self.core.state.studies.get(id) else { return false };
+        let find = |study: &Study| {
+            let found = self.core.state.experiments_of(study).find(|e| e.block == block && e.config == config);
+            found.map(|e| !e.is_pending())
+        };
+        if let Some(ended) = find(study) {
+            return ended;
+        }
+        let round = study.budget().rounds;
+        let reason = match block {
+            Block::Sealed => "the sealed rows, once, for candidate and base",
+            _ => "the winner, fitted on all rows",
+        };
+        if block == Block::Sealed {
+            self.record(Record::SealedOpened { study: id.clone() });
+        }
+        let planned = PlannedExperiment {
+            id: self.core.state.next_experiment(),
+            config,
+            block,
+            mode: Mode::Narrow,
+            round,
+            reason: reason.to_owned(),
+        };
+        let as_of = self.core.state.seq;
+        self.plan(id, as_of, vec![planned]);
+        false
+    }
+}
+
+fn key_of(planned: &PlannedExperiment) -> ExperimentKey {
+    ExperimentKey { config: planned.config.clone(), block: planned.block }
+}

@@ -1,0 +1,197 @@
+//! The state: the fold of the journal.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ar_common::{Attempt, Block, Budget, Config, Digest, Epoch, ExperimentId, ExperimentKey, LeaseSeq, Mode};
+use ar_common::{Outcome, Seq, Space, StudyId, StudySpec, Verdict, WorkerId};
+use serde::{Deserialize, Serialize};
+
+/// Everything that the journal says. Two coordinators that folded the same records hold equal states.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct State {
+    /// Position of the last record folded in.
+    pub seq: Seq,
+    /// Drawn when the store was made.
+    pub incarnation: u64,
+    /// The reign that the journal is in.
+    pub epoch: Epoch,
+    /// Studies by identity.
+    pub studies: BTreeMap<StudyId, Study>,
+    /// Experiments; the one with id `n` stands at `n - 1`.
+    pub experiments: Vec<Experiment>,
+    /// How many results were refused.
+    pub refused: u64,
+}
+
+/// One search.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Study {
+    /// As submitted, with its budget and limits as they are now.
+    pub spec: StudySpec,
+    /// The space less the options that were taken out.
+    pub space: Space,
+    /// Options that were taken out, with the reason: (dimension, option, reason).
+    pub removed: Vec<(String, String, String)>,
+    /// The blob that lists its files.
+    pub tree: Digest,
+    /// How far it is.
+    pub phase: Phase,
+    /// Its experiments in the order in which they were planned.
+    pub experiments: Vec<ExperimentId>,
+    /// How many of them count towards the budget: all evaluations, but those that turned out to be
+    /// duplicates or were called off.
+    pub spent: u32,
+    /// What was ever planned, by which duplicates are told.
+    pub keys: BTreeSet<ExperimentKey>,
+    /// The answer, once the search has ended.
+    pub verdict: Option<Verdict>,
+    /// How often the sealed rows were opened; above 1 the last score is no longer unseen.
+    pub sealed_openings: u32,
+    /// Position of the last record that ended one of its experiments; a verdict drawn before it is stale.
+    pub last_done: Seq,
+}
+
+/// How far a study is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Phase {
+    /// Planning and running experiments.
+    Searching,
+    /// Scoring candidate and base on the sealed rows, then fitting the winner on all rows.
+    Closing,
+    /// Ended.
+    Finished(Finish),
+}
+
+/// How a study ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Finish {
+    /// With a verdict.
+    Concluded,
+    /// No experiment has a score.
+    Failed,
+}
+
+/// One configuration with one evaluation block.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Experiment {
+    /// Its number.
+    pub id: ExperimentId,
+    /// Its study.
+    pub study: StudyId,
+    /// The configuration.
+    pub config: Config,
+    /// On what it is evaluated.
+    pub block: Block,
+    /// Why it was chosen.
+    pub mode: Mode,
+    /// In which round.
+    pub round: u32,
+    /// Why, in one line.
+    pub reason: String,
+    /// The attempt that runs, or that will run next.
+    pub attempt: Attempt,
+    /// The newest lease ever granted for it.
+    pub newest_lease: Option<LeaseSeq>,
+    /// How many leases were lost while its process ran.
+    pub losses_running: u32,
+    /// Where it is.
+    pub status: Status,
+}
+
+/// Where an experiment is: `Queued -> Leased -> Done`, or back to `Queued` by one record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Status {
+    /// Waits for a worker.
+    Queued,
+    /// A worker has the right to run it.
+    Leased {
+        /// The token.
+        lease: LeaseSeq,
+        /// Who.
+        worker: WorkerId,
+        /// Which start of that worker.
+        boot: u64,
+        /// Hard deadline from its start, milliseconds.
+        deadline_ms: u64,
+    },
+    /// Ended, for ever.
+    Done {
+        /// Under which lease.
+        lease: Option<LeaseSeq>,
+        /// Digest of the outcome as it came.
+        digest: Digest,
+        /// How.
+        outcome: Outcome,
+    },
+}
+
+impl State {
+    /// The experiment with this number.
+    pub fn experiment(&self, id: ExperimentId) -> Option<&Experiment> {
+        let index = usize::try_from(id.0).ok()?.checked_sub(1)?;
+        self.experiments.get(index)
+    }
+
+    pub(crate) fn experiment_mut(&mut self, id: ExperimentId) -> Option<&mut Experiment> {
+        let index = usize::try_from(id.0).ok()?.checked_sub(1)?;
+        self.experiments.get_mut(index)
+    }
+
+    /// The experiments of a study in the order in which they were planned.
+    pub fn experiments_of<'a>(&'a self, study: &'a Study) -> impl Iterator<Item = &'a Experiment> {
+        study.experiments.iter().filter_map(|id| self.experiment(*id))
+    }
+
+    /// The number that the next experiment gets.
+    pub fn next_experiment(&self) -> ExperimentId {
+        ExperimentId(self.experiments.len() as u64 + 1)
+    }
+
+    /// A hash of the whole state; equal for equal folds (invariant I6).
+    pub fn hash(&self) -> Digest {
+        // Serialising plain data to memory has no way to fail.
+        Digest::of(&rmp_serde::to_vec(self).unwrap_or_default())
+    }
+
+    /// The best complete evaluation of the study's own split: a fold of the `Done` records
+    /// (invariant I5). Ties go to the experiment that was planned first.
+    pub fn best<'a>(&'a self, study: &'a Study) -> Option<(&'a Experiment, f64)> {
+        let metric = &study.spec.metric;
+        self.experiments_of(study)
+            .filter(|experiment| experiment.block == Block::FIRST)
+            .filter_map(|experiment| Some((experiment, experiment.outcome()?.score()?)))
+            .reduce(|best, next| if metric.gain(next.1, best.1) > 0.0 { next } else { best })
+    }
+}
+
+impl Study {
+    /// The budget as it is now.
+    pub fn budget(&self) -> Budget {
+        self.spec.budget
+    }
+
+    /// The base configuration.
+    pub fn base(&self) -> Config {
+        self.space.base()
+    }
+
+    /// Whether it has ended.
+    pub fn is_finished(&self) -> bool {
+        matches!(self.phase, Phase::Finished(_))
+    }
+}
+
+impl Experiment {
+    /// How it ended, if it has.
+    pub fn outcome(&self) -> Option<&Outcome> {
+        match &self.status {
+            Status::Done { outcome, .. } => Some(outcome),
+            _ => None,
+        }
+    }
+
+    /// Whether it has not ended.
+    pub fn is_pending(&self) -> bool {
+        !matches!(self.status, Status::Done { .. })
+    }
+}

@@ -1,0 +1,146 @@
+//! The one way in.
+
+use ar_common::frames::CoordinatorFrame;
+use ar_common::{Digest, ExperimentId, Millis, StudyId, StudySpec};
+
+use crate::input::{Effect, Input, SessionId, TimeLeft};
+use crate::live::{Live, Timing};
+use crate::record::Record;
+use crate::state::{State, Status};
+
+/// The coordinator: what the journal says, and what only this process knows.
+#[derive(Debug, Default)]
+pub struct Core {
+    /// The fold of the journal.
+    pub state: State,
+    /// The rest.
+    pub live: Live,
+}
+
+/// What one step gives: records to make durable, then effects to run in order.
+#[derive(Debug, Default, PartialEq)]
+pub struct Output {
+    /// To journal, in order.
+    pub records: Vec<Record>,
+    /// To run once all of `records` is durable, in order.
+    pub effects: Vec<Effect>,
+}
+
+impl Core {
+    /// A core over a replayed state. Each lease that the journal holds gets a fresh ttl, so that
+    /// workers that outlived the former coordinator can come back with what they run.
+    pub fn new(state: State, timing: Timing, now: Millis) -> Self {
+        let mut live = Live { timing, ..Live::default() };
+        for experiment in &state.experiments {
+            match &experiment.status {
+                Status::Queued => {
+                    live.queues.entry(experiment.study.clone()).or_default().push_back(experiment.id);
+                }
+                Status::Leased { .. } => {
+                    // Whether its process ran is not known; a quarantine must not rest on a guess.
+                    let lease = crate::LiveLease { lapses: now + timing.lease_ttl_ms, running: false };
+                    live.leases.insert(experiment.id, lease);
+                }
+                Status::Done { .. } => {}
+            }
+        }
+        Self { state, live }
+    }
+}
+
+/// Takes one input at `now` and returns what follows from it.
+pub fn step(core: &mut Core, input: Input, now: Millis) -> Output {
+    let mut turn = Turn { core, now, output: Output::default() };
+    turn.take(input);
+    turn.settle();
+    turn.output
+}
+
+/// One step under way.
+pub(crate) struct Turn<'a> {
+    pub(crate) core: &'a mut Core,
+    pub(crate) now: Millis,
+    pub(crate) output: Output,
+}
+
+impl Turn<'_> {
+    /// Journals a record and applies it at once.
+    pub(crate) fn record(&mut self, record: Record) {
+        self.core.state.apply(&record);
+        self.output.records.push(record);
+    }
+
+    pub(crate) fn send(&mut self, session: SessionId, frame: CoordinatorFrame) {
+        self.output.effects.push(Effect::Send { session, frame });
+    }
+
+    fn take(&mut self, input: Input) {
+        match input {
+            Input::Submit { spec, tree } => self.submit(spec, tree),
+            Input::Hello { session, hello } => self.hello(session, &hello),
+            Input::Ready { session, study, unavailable } => self.ready(session, &study, unavailable),
+            Input::NotReady { session, study, .. } => {
+                if let Some(worker) = self.core.live.workers.get_mut(&session) {
+                    worker.ready.remove(&study);
+                }
+            }
+            Input::Heartbeat { session, leases, draining } => self.heartbeat(session, &leases, draining),
+            Input::Started { session, lease } => self.started(session, lease),
+            Input::Released { session, leases } => self.released(session, &leases),
+            Input::Completed { session, lease, outcome, digest } => {
+                self.completed(session, lease, outcome, digest);
+            }
+            Input::Disconnected { session } => {
+                self.core.live.workers.remove(&session);
+            }
+            Input::Planned { study, as_of, plan } => self.planned(&study, as_of, plan),
+            Input::SearchTimeOver { study } => {
+                self.core.live.planning.remove(&study);
+                self.core.live.time_left.entry(study).or_insert(TimeLeft::Confirmation);
+            }
+            Input::TimeOver { study } => self.time_over(&study),
+            Input::Tick => self.lapse(),
+        }
+    }
+
+    /// What follows from any change: studies move on, capacity is filled, plans are asked for.
+    fn settle(&mut self) {
+        self.advance_studies();
+        self.prepare_workers();
+        self.place();
+        self.ask_for_plans();
+    }
+
+    fn submit(&mut self, spec: Box<StudySpec>, tree: Digest) {
+        let study = spec.id();
+        match self.core.state.studies.get(&study) {
+            None => self.record(Record::Submitted { study, spec, tree }),
+            Some(known) if known.spec.budget != spec.budget || known.spec.limits != spec.limits => {
+                // A smaller budget than what was spent takes nothing back.
+                let grows = spec.budget.total() > known.spec.budget.total();
+                let budget = if grows { spec.budget } else { known.spec.budget };
+                if budget != known.spec.budget || spec.limits != known.spec.limits {
+                    self.core.live.planning.remove(&study);
+                    self.record(Record::Extended { study, budget, limits: spec.limits });
+                }
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn time_over(&mut self, study: &StudyId) {
+        self.core.live.planning.remove(study);
+        self.core.live.time_left.insert(study.clone(), TimeLeft::Nothing);
+        let Some(entry) = self.core.state.studies.get(study) else { return };
+        let pending: Vec<ExperimentId> = self
+            .core
+            .state
+            .experiments_of(entry)
+            .filter(|e| e.is_pending() && e.block.counts())
+            .map(|e| e.id)
+            .collect();
+        for experiment in pending {
+            self.cancel(experiment, "the time limit of the study was reached");
+        }
+    }
+}
