@@ -101,6 +101,7 @@ impl State {
         else {
             return;
         };
+        let seq = self.seq;
         let Some(entry) = self.studies.get_mut(study) else { return };
         match record {
             Record::Extended { budget, limits, .. } => {
@@ -114,6 +115,8 @@ impl State {
             Record::OptionRemoved { dimension, option, reason, .. }
                 if entry.space.remove(dimension, option).is_ok() => {
                     entry.removed.push((dimension.clone(), option.clone(), reason.clone()));
+                    // A plan drawn over the larger space has not seen it.
+                    entry.last_done = seq;
                 }
             Record::Concluded { verdict, .. } => {
                 entry.verdict = Some(verdict.clone());

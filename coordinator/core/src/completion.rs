@@ -1,11 +1,11 @@
 //! Results: which are accepted, which are repeats, which are refused.
 
 use ar_common::frames::{CoordinatorFrame, LeaseRef};
-use ar_common::{Digest, Outcome};
+use ar_common::{Digest, ExperimentId, Outcome};
 
 use crate::input::SessionId;
 use crate::record::Record;
-use crate::state::{Experiment, State, Status};
+use crate::state::{State, Status};
 use crate::step::Turn;
 
 /// What is to be done with a result.
@@ -20,9 +20,14 @@ impl Turn<'_> {
     /// A result is accepted under the newest lease ever granted for an experiment that has not
     /// ended, even if that lease lapsed meanwhile: the work was done and nobody else has done it.
     pub(crate) fn completed(&mut self, session: SessionId, lease: LeaseRef, outcome: Outcome, digest: Digest) {
-        match judge(&self.core.state, &lease, &outcome, digest) {
+        match judge(&self.core.state, &lease, digest) {
             Judgement::Accept => {
                 let experiment = lease.experiment;
+                // The worker checks metrics; this is the last gate before a number becomes truth.
+                let outcome = match cannot_be(&self.core.state, experiment, &outcome) {
+                    Some(reason) => Outcome::NoMetric { reason },
+                    None => outcome,
+                };
                 self.core.live.forget_lease(experiment);
                 if let Some(study) = self.core.state.experiment(experiment).map(|e| e.study.clone()) {
                     self.core.live.dequeue(&study, experiment);
@@ -40,7 +45,7 @@ impl Turn<'_> {
     }
 }
 
-fn judge(state: &State, lease: &LeaseRef, outcome: &Outcome, digest: Digest) -> Judgement {
+fn judge(state: &State, lease: &LeaseRef, digest: Digest) -> Judgement {
     let Some(experiment) = state.experiment(lease.experiment) else {
         return Judgement::Refuse(format!("there is no experiment {}", lease.experiment));
     };
@@ -51,25 +56,24 @@ fn judge(state: &State, lease: &LeaseRef, outcome: &Outcome, digest: Digest) -> 
             Judgement::Refuse("the experiment has ended with another result".to_owned())
         };
     }
-    if experiment.newest_lease != Some(lease.lease) {
-        return Judgement::Refuse(match experiment.newest_lease {
-            Some(newest) => format!("lease {} was followed by lease {newest}", lease.lease),
-            None => format!("lease {} was never granted", lease.lease),
-        });
-    }
-    match fits(state, experiment, outcome) {
-        Some(why) => Judgement::Refuse(why),
-        None => Judgement::Accept,
+    match experiment.newest_lease {
+        Some(newest) if newest == lease.lease => Judgement::Accept,
+        Some(newest) => Judgement::Refuse(format!("lease {} was followed by lease {newest}", lease.lease)),
+        None => Judgement::Refuse(format!("lease {} was never granted", lease.lease)),
     }
 }
 
-/// Why an outcome cannot be one of this experiment. The worker checks metrics; this is the last gate
-/// before a number becomes truth.
-fn fits(state: &State, experiment: &Experiment, outcome: &Outcome) -> Option<String> {
-    let measures = outcome.measures()?;
+/// Why an outcome's numbers cannot be those of this experiment.
+fn cannot_be(state: &State, experiment: ExperimentId, outcome: &Outcome) -> Option<String> {
+    let experiment = state.experiment(experiment)?;
     let metric = &state.studies.get(&experiment.study)?.spec.metric;
-    if experiment.block.counts() && measures.score.is_none() {
-        return Some("it says done and has no score".to_owned());
+    if let Outcome::StoppedEarly { folds, .. } = outcome {
+        return folds.iter().find_map(|value| metric.refuse(*value));
     }
-    measures.score.iter().chain(&measures.folds).find_map(|value| metric.refuse(*value))
+    let measures = outcome.measures()?;
+    if experiment.block.counts() && measures.score.is_none() {
+        return Some(format!("the run ended without a value of {}", metric.name));
+    }
+    let sealed = measures.sealed.iter().flat_map(|sealed| [&sealed.score, &sealed.base_score]);
+    measures.score.iter().chain(&measures.folds).chain(sealed).find_map(|value| metric.refuse(*value))
 }

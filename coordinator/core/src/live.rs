@@ -72,8 +72,8 @@ pub struct LiveLease {
 /// What planning is doing for one study.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Planning {
-    /// A plan is being made.
-    InFlight,
+    /// A plan is being made from this position; an answer from any other is not its.
+    InFlight(Seq),
     /// The search said to wait for something newer than this position.
     WaitingSince(Seq),
 }

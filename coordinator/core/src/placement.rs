@@ -4,7 +4,7 @@ use ar_common::frames::{CoordinatorFrame, Grant, LeaseRef};
 use ar_common::{Block, ExperimentId, LeaseSeq, StudyId};
 
 use crate::input::SessionId;
-use crate::live::LiveLease;
+use crate::live::{LiveLease, LiveWorker};
 use crate::record::Record;
 use crate::state::{Phase, State, Study};
 use crate::step::Turn;
@@ -87,19 +87,17 @@ impl Turn<'_> {
         }
         self.core.live.queues.iter().find_map(|(id, queue)| {
             let study = self.core.state.studies.get(id)?;
-            let room = worker.slots + ahead(&self.core.state, study) * worker.slots;
-            let has_room = u32::try_from(worker.held.len()).unwrap_or(u32::MAX) < room;
-            if !has_room || !worker.ready.contains(id) {
+            if room(worker, ahead(&self.core.state, study)) == 0 || !worker.ready.contains(id) {
                 return None;
             }
             queue.iter().copied().find(|experiment| self.may_start(study, *experiment))
         })
     }
 
-    /// Nothing but the base starts before the base has ended: its time sets everyone's deadline.
+    /// Nothing but the base, which is planned first, starts before the base has ended: its time sets
+    /// everyone's deadline.
     fn may_start(&self, study: &Study, experiment: ExperimentId) -> bool {
-        let Some(entry) = self.core.state.experiment(experiment) else { return false };
-        entry.config == study.base() || base_has_ended(&self.core.state, study)
+        study.experiments.first() == Some(&experiment) || base_has_ended(&self.core.state, study)
     }
 
     fn grant(&mut self, session: SessionId, experiment: ExperimentId) {
@@ -135,13 +133,16 @@ impl Turn<'_> {
     /// How many more experiments of a study the connected workers could take now.
     pub(crate) fn free_capacity(&self, id: &StudyId, study: &Study) -> usize {
         let ahead = ahead(&self.core.state, study);
-        let room = |worker: &crate::live::LiveWorker| {
-            let room = (worker.slots + ahead * worker.slots) as usize;
-            room.saturating_sub(worker.held.len())
-        };
         let ready = self.core.live.workers.values().filter(|w| !w.draining && w.ready.contains(id));
-        ready.map(room).sum()
+        ready.map(|worker| room(worker, ahead)).fold(0, usize::saturating_add)
     }
+}
+
+/// How many more experiments a worker could take, with so many ahead per slot. The number of slots
+/// is the worker's word, so no arithmetic on it may overflow.
+fn room(worker: &LiveWorker, ahead: u32) -> usize {
+    let room = worker.slots.saturating_mul(ahead.saturating_add(1));
+    (room as usize).saturating_sub(worker.held.len())
 }
 
 fn base_has_ended(state: &State, study: &Study) -> bool {

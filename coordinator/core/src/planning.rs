@@ -2,7 +2,7 @@
 
 use ar_common::{Block, Config, ExperimentKey, Mode, Seq, StudyId, Verdict};
 
-use crate::input::{Effect, Planned, PlannedExperiment};
+use crate::input::{Effect, Planned, PlannedExperiment, TimeLeft};
 use crate::live::Planning;
 use crate::record::Record;
 use crate::state::{Finish, Phase, Study};
@@ -23,7 +23,7 @@ impl Turn<'_> {
             let idle = !self.has_pending(id);
             let over = self.core.live.time_left.contains_key(id);
             let blocked = match self.core.live.planning.get(id) {
-                Some(Planning::InFlight) => true,
+                Some(Planning::InFlight(_)) => true,
                 Some(Planning::WaitingSince(seq)) => study.last_done <= *seq,
                 None => false,
             };
@@ -33,7 +33,7 @@ impl Turn<'_> {
         }
         let as_of = self.core.state.seq;
         for (study, want) in asks {
-            self.core.live.planning.insert(study.clone(), Planning::InFlight);
+            self.core.live.planning.insert(study.clone(), Planning::InFlight(as_of));
             let time = self.core.live.time_left.get(&study).copied().unwrap_or_default();
             self.output.effects.push(Effect::Plan { study, want, as_of, time });
         }
@@ -41,7 +41,7 @@ impl Turn<'_> {
 
     /// Takes the search's answer, as far as it still holds.
     pub(crate) fn planned(&mut self, id: &StudyId, as_of: Seq, plan: Planned) {
-        if self.core.live.planning.get(id) != Some(&Planning::InFlight) {
+        if self.core.live.planning.get(id) != Some(&Planning::InFlight(as_of)) {
             return;
         }
         self.core.live.planning.remove(id);
@@ -51,7 +51,10 @@ impl Turn<'_> {
         }
         let stale = study.last_done > as_of;
         let pending = self.has_pending(id);
+        let time_over = self.core.live.time_left.get(id) == Some(&TimeLeft::Nothing);
         match plan {
+            // It was asked for before the time was over; the next answer draws the verdict.
+            Planned::Experiments(_) if time_over => {}
             Planned::Experiments(experiments) => {
                 if !self.take_experiments(id, as_of, experiments) {
                     self.wait(id, as_of, pending, stale);

@@ -47,7 +47,8 @@ pub struct Study {
     pub verdict: Option<Verdict>,
     /// How often the sealed rows were opened; above 1 the last score is no longer unseen.
     pub sealed_openings: u32,
-    /// Position of the last record that ended one of its experiments; a verdict drawn before it is stale.
+    /// Position of the last record that ended one of its experiments or took an option out of its
+    /// space; a verdict drawn before it is stale.
     pub last_done: Seq,
 }
 

@@ -121,6 +121,7 @@ impl Turn<'_> {
                 let budget = if grows { spec.budget } else { known.spec.budget };
                 if budget != known.spec.budget || spec.limits != known.spec.limits {
                     self.core.live.planning.remove(&study);
+                    self.core.live.time_left.remove(&study);
                     self.record(Record::Extended { study, budget, limits: spec.limits });
                 }
             }

@@ -1,0 +1,10 @@
+//! What both shells need: durable files, content-addressed blobs and their transfer, tokens, logs.
+
+pub mod blobs;
+pub mod durable;
+pub mod logs;
+pub mod token;
+pub mod transfer;
+
+pub use blobs::{BlobError, BlobStore};
+pub use token::{Token, TokenError};

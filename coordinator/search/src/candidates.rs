@@ -1,0 +1,331 @@
+//! Four generators of configurations that were not tried, one per mode. None of them goes through the
+//! whole space.
+
+use std::collections::BTreeSet;
+
+use ar_common::{Block, Mode};
+use rand::RngExt;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use crate::grid::{Grid, Point, Slot, changes};
+use crate::history::{History, Sample};
+use crate::marginals::Marginals;
+
+/// Configurations that NARROW goes around and EXPLOIT starts from.
+const LEADERS: usize = 3;
+/// Configurations that COMBINE takes parts from.
+const PARENTS: usize = 6;
+/// Single changes that COMBINE joins.
+const CHANGES: usize = 10;
+/// Options that EXPLORE looks at, the least seen.
+const LEAST_SEEN: usize = 8;
+/// Draws of a generator that draws.
+const DRAWS: usize = 96;
+/// Combinations up to which a space is gone through to find what was not tried.
+const SCAN: u64 = 20_000;
+
+/// Why a candidate came up; made into words only for those that are suggested.
+#[derive(Clone)]
+pub(crate) enum Why {
+    Families,
+    Joined(Point, Point),
+    Changes(Slot, Slot),
+    Neighbour(Slot),
+    LeastSeen(Slot),
+    Untried,
+}
+
+/// A configuration that a mode offers.
+#[derive(Clone)]
+pub(crate) struct Candidate {
+    pub(crate) mode: Mode,
+    pub(crate) point: Point,
+    pub(crate) why: Why,
+}
+
+/// What the generators look at.
+pub(crate) struct Sight<'s> {
+    pub(crate) grid: &'s Grid<'s>,
+    pub(crate) history: &'s History<'s>,
+    pub(crate) model: Marginals<'s>,
+    /// Tried configurations, the best expected score first; the base if there are none.
+    pub(crate) leaders: Vec<Point>,
+    /// The best expected score of a tried configuration, if there is one.
+    pub(crate) mark: Option<f64>,
+}
+
+impl<'s> Sight<'s> {
+    pub(crate) fn new(
+        grid: &'s Grid<'s>,
+        history: &'s History<'s>,
+        samples: &[Sample],
+        model: Marginals<'s>,
+    ) -> Self {
+        let complete = samples.iter().filter(|s| s.complete);
+        let mut ranked: Vec<(f64, &Point)> = complete
+            .map(|s| (model.settle(&s.point, s.value), &s.point))
+            .collect();
+        ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(b.1)));
+        let mark = ranked.first().map(|(settled, _)| *settled);
+        let mut leaders: Vec<Point> = ranked.into_iter().map(|(_, point)| point.clone()).collect();
+        if leaders.is_empty() {
+            leaders.push(grid.base());
+        }
+        Self {
+            grid,
+            history,
+            model,
+            leaders,
+            mark,
+        }
+    }
+
+    /// Searched options of a dimension that are not skipped for crashing.
+    fn options(&self, d: usize) -> impl Iterator<Item = u32> {
+        let searched = self.grid.axes[d].searched.iter().copied();
+        searched.filter(move |o| !self.history.tally((d, *o)).skipped())
+    }
+}
+
+/// Candidates of all modes, each once per mode, none of them tried, pending, or `taken`.
+pub(crate) fn generate(sight: &Sight<'_>, taken: &BTreeSet<Point>, rng: &mut ChaCha8Rng) -> Vec<Candidate> {
+    let mut all = Vec::new();
+    narrow(sight, &mut all);
+    combine(sight, rng, &mut all);
+    exploit(sight, rng, &mut all);
+    explore(sight, rng, &mut all);
+    let mut seen = BTreeSet::new();
+    all.retain(|c| open(sight, taken, &c.point) && seen.insert((c.mode, c.point.clone())));
+    if all.is_empty() {
+        all = untried(sight, rng)
+            .into_iter()
+            .filter(|c| open(sight, taken, &c.point))
+            .collect();
+    }
+    // So that equal candidates are not taken in the order of the space.
+    all.shuffle(rng);
+    all
+}
+
+fn open(sight: &Sight<'_>, taken: &BTreeSet<Point>, point: &Point) -> bool {
+    !sight.history.has(point, Block::FIRST) && !taken.contains(point) && sight.history.allows(point)
+}
+
+/// One change from a leader.
+fn narrow(sight: &Sight<'_>, all: &mut Vec<Candidate>) {
+    for leader in sight.leaders.iter().take(LEADERS) {
+        for d in 0..leader.len() {
+            for option in sight.options(d).filter(|o| *o != leader[d]) {
+                if let Some(point) = sight.grid.with(leader, (d, option)) {
+                    all.push(Candidate {
+                        mode: Mode::Narrow,
+                        point,
+                        why: Why::Neighbour((d, option)),
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// Parts of two leaders put together, and pairs of single changes that do well.
+fn combine(sight: &Sight<'_>, rng: &mut ChaCha8Rng, all: &mut Vec<Candidate>) {
+    let parents = &sight.leaders[..sight.leaders.len().min(PARENTS)];
+    for (i, first) in parents.iter().enumerate() {
+        for second in &parents[i + 1..] {
+            for child in children(first, second, rng) {
+                let why = Why::Joined(first.clone(), second.clone());
+                all.push(Candidate {
+                    mode: Mode::Combine,
+                    point: sight.grid.canonical(child),
+                    why,
+                });
+            }
+        }
+    }
+    let gain = |d: usize, o: u32| sight.model.hope(d, o) - sight.model.effect(d, 0);
+    let mut good: Vec<(f64, Slot)> = (0..sight.grid.axes.len())
+        .flat_map(|d| {
+            sight
+                .options(d)
+                .filter(|o| *o != 0)
+                .map(move |o| (gain(d, o), (d, o)))
+        })
+        .collect();
+    good.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    good.truncate(CHANGES);
+    for (i, (_, first)) in good.iter().enumerate() {
+        for (_, second) in good[i + 1..].iter().filter(|(_, second)| second.0 != first.0) {
+            for start in [&sight.grid.base(), &sight.leaders[0]] {
+                let point = sight
+                    .grid
+                    .with(start, *first)
+                    .and_then(|p| sight.grid.with(&p, *second));
+                if let Some(point) = point {
+                    all.push(Candidate {
+                        mode: Mode::Combine,
+                        point,
+                        why: Why::Changes(*first, *second),
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// Configurations that have each option from one of two parents: all of them if they differ in few
+/// dimensions, else some.
+fn children(first: &Point, second: &Point, rng: &mut ChaCha8Rng) -> Vec<Point> {
+    let differ: Vec<usize> = (0..first.len()).filter(|d| first[*d] != second[*d]).collect();
+    let child = |mask: u64| {
+        let mut child = first.clone();
+        // Beyond 64 dimensions the mask repeats: still a mixture.
+        for (_, d) in differ
+            .iter()
+            .enumerate()
+            .filter(|(bit, _)| mask >> (bit % 64) & 1 == 1)
+        {
+            child[*d] = second[*d];
+        }
+        child
+    };
+    match differ.len() {
+        0 | 1 => Vec::new(),
+        n @ 2..=4 => (1..(1_u64 << n) - 1).map(child).collect(),
+        _ => (0..14).map(|_| child(rng.random())).collect(),
+    }
+}
+
+/// Options of the families that do best, in one to three dimensions of a leader; and the best option
+/// of every dimension.
+fn exploit(sight: &Sight<'_>, rng: &mut ChaCha8Rng, all: &mut Vec<Candidate>) {
+    let good: Vec<Vec<u32>> = (0..sight.grid.axes.len())
+        .map(|d| of_good_families(sight, d))
+        .collect();
+    let mut push = |point: Point| {
+        let point = sight.grid.canonical(point);
+        all.push(Candidate {
+            mode: Mode::Exploit,
+            point,
+            why: Why::Families,
+        });
+    };
+    let hopeful = |by: fn(&Marginals<'_>, usize, u32) -> f64| {
+        let best = |d: usize| {
+            good[d]
+                .iter()
+                .copied()
+                .max_by(|a, b| by(&sight.model, d, *a).total_cmp(&by(&sight.model, d, *b)))
+        };
+        (0..good.len()).map(|d| best(d).unwrap_or(0)).collect::<Point>()
+    };
+    push(hopeful(|model, d, o| model.effect(d, o)));
+    push(hopeful(|model, d, o| model.hope(d, o)));
+    if good.is_empty() {
+        return;
+    }
+    for _ in 0..DRAWS {
+        let mut point = sight.leaders[rng.random_range(0..sight.leaders.len().min(LEADERS))].clone();
+        for _ in 0..rng.random_range(1..=3) {
+            let d = rng.random_range(0..good.len());
+            if !good[d].is_empty() {
+                point[d] = good[d][rng.random_range(0..good[d].len())];
+            }
+        }
+        push(point);
+    }
+}
+
+/// Options of the three families of a dimension that may do best, with the benefit of the doubt.
+fn of_good_families(sight: &Sight<'_>, d: usize) -> Vec<u32> {
+    let axis = &sight.grid.axes[d];
+    let hope = |family: usize| {
+        let members = axis
+            .members(family)
+            .filter(|o| !sight.history.tally((d, *o)).skipped());
+        members
+            .map(|o| sight.model.hope(d, o))
+            .fold(f64::NEG_INFINITY, f64::max)
+    };
+    let mut families: Vec<(f64, usize)> = axis.searched_families().map(|f| (hope(f), f)).collect();
+    families.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    families.truncate(3);
+    sight
+        .options(d)
+        .filter(|o| families.iter().any(|(_, f)| *f == sight.grid.family(d, *o)))
+        .collect()
+}
+
+/// The least-seen options, in leaders, in the base, and among drawn partners.
+fn explore(sight: &Sight<'_>, rng: &mut ChaCha8Rng, all: &mut Vec<Candidate>) {
+    let mut options: Vec<Slot> = (0..sight.grid.axes.len())
+        .flat_map(|d| sight.options(d).map(move |o| (d, o)))
+        .collect();
+    options.shuffle(rng);
+    options.sort_by(|a, b| sight.model.seen(a.0, a.1).total_cmp(&sight.model.seen(b.0, b.1)));
+    for slot in options.into_iter().take(LEAST_SEEN) {
+        let drawn: Vec<Point> = (0..4).map(|_| sight.grid.draw(rng)).collect();
+        let leaders = sight.leaders.iter().take(LEADERS).cloned();
+        for start in leaders.chain([sight.grid.base()]).chain(drawn) {
+            if let Some(point) = sight.grid.with(&start, slot) {
+                all.push(Candidate {
+                    mode: Mode::Explore,
+                    point,
+                    why: Why::LeastSeen(slot),
+                });
+            }
+        }
+    }
+}
+
+/// When no generator has anything left: whatever was not tried. A space too large to go through is
+/// taken as exhausted when neither draws nor the neighbours of all that was tried find any.
+fn untried(sight: &Sight<'_>, rng: &mut ChaCha8Rng) -> Vec<Candidate> {
+    let grid = sight.grid;
+    let points = grid.all(SCAN).unwrap_or_else(|| {
+        let mut points: Vec<Point> = (0..2_000).map(|_| grid.draw(rng)).collect();
+        for leader in &sight.leaders {
+            let slots = (0..leader.len()).flat_map(|d| sight.options(d).map(move |o| (d, o)));
+            points.extend(slots.filter_map(|slot| grid.with(leader, slot)));
+        }
+        points
+    });
+    let all: BTreeSet<Point> = points.into_iter().collect();
+    all.into_iter()
+        .map(|point| Candidate {
+            mode: Mode::Explore,
+            point,
+            why: Why::Untried,
+        })
+        .collect()
+}
+
+impl Why {
+    /// One line that a person understands.
+    pub(crate) fn text(&self, grid: &Grid<'_>, leader: &Point, point: &Point) -> String {
+        match self {
+            Self::Families => format!("within the families that do best: {}", grid.describe(point)),
+            Self::Joined(a, b) => format!("joins {} and {}", grid.describe(a), grid.describe(b)),
+            Self::Changes(a, b) => format!(
+                "joins {} and {}, which do well apart",
+                grid.slot_name(*a),
+                grid.slot_name(*b)
+            ),
+            Self::Neighbour(slot) => {
+                let best = grid.with(leader, *slot).as_ref() == Some(point);
+                let of = if best { "the best" } else { "one of the best" };
+                format!("one change from {of}: {}", grid.slot_name(*slot))
+            }
+            Self::LeastSeen(slot) => {
+                let alone = if changes(point).count() == 1 {
+                    ", alone"
+                } else {
+                    ""
+                };
+                format!("among the least seen: {}{alone}", grid.slot_name(*slot))
+            }
+            Self::Untried => format!("not tried yet: {}", grid.describe(point)),
+        }
+    }
+}

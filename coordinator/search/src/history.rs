@@ -1,0 +1,375 @@
+//! What is known so far, in an order that does not depend on who reported first.
+
+use std::collections::BTreeMap;
+
+use ar_common::{Block, Budget, Config, ExperimentId, Measures, Metric, Mode, Outcome};
+
+use crate::Observation;
+use crate::grid::{Grid, Point, Slot};
+
+/// Crashes of its own after which an option is skipped.
+const CRASHES: u32 = 3;
+
+/// An observation with what was read out of it.
+pub(crate) struct Entry<'a> {
+    pub(crate) observation: &'a Observation,
+    /// Where it lies; `None` if the space no longer has one of its options.
+    pub(crate) point: Option<Point>,
+    /// What was measured; a duplicate has the measures of its twin.
+    pub(crate) measures: Option<&'a Measures>,
+    /// Share of a full evaluation that it costs.
+    pub(crate) cost: f64,
+}
+
+impl Entry<'_> {
+    fn repeat(&self) -> Option<u32> {
+        match self.observation.block {
+            Block::Cv { repeat } => Some(repeat),
+            _ => None,
+        }
+    }
+
+    /// Its own score: duplicates have none of their own.
+    pub(crate) fn score(&self) -> Option<f64> {
+        self.observation
+            .outcome
+            .as_ref()
+            .and_then(Outcome::score)
+            .filter(|score| score.is_finite())
+    }
+}
+
+/// How the runs with one option went.
+#[derive(Default, Clone, Copy)]
+pub(crate) struct Tally {
+    /// Runs with a score.
+    pub(crate) succeeded: u32,
+    /// Runs without.
+    pub(crate) failed: u32,
+    /// Crashes for which no partner can be blamed.
+    pub(crate) own_crashes: u32,
+}
+
+impl Tally {
+    /// Skipped: crashed often enough on its own and never worked.
+    pub(crate) fn skipped(self) -> bool {
+        self.own_crashes >= CRASHES && self.succeeded == 0
+    }
+}
+
+/// A score of the first split, oriented so that higher is better.
+pub(crate) struct Sample {
+    pub(crate) point: Point,
+    pub(crate) value: f64,
+    /// Share of the folds it rests on.
+    pub(crate) weight: f64,
+    /// Whether it ran to its end itself; only such can be the best.
+    pub(crate) complete: bool,
+}
+
+/// Everything observed, sorted by experiment.
+pub(crate) struct History<'a> {
+    pub(crate) entries: Vec<Entry<'a>>,
+    index: BTreeMap<(Point, Block), usize>,
+    tallies: Vec<Vec<Tally>>,
+    /// Folds of one cross-validation, as far as any complete one shows.
+    pub(crate) folds: usize,
+}
+
+impl<'a> History<'a> {
+    pub(crate) fn new(grid: &Grid<'_>, observations: &'a [Observation]) -> Self {
+        let mut sorted: Vec<&Observation> = observations.iter().collect();
+        sorted.sort_by_key(|o| (o.experiment, &o.config, o.block));
+        let measured: BTreeMap<ExperimentId, &Measures> = sorted
+            .iter()
+            .filter_map(|o| Some((o.experiment, o.outcome.as_ref()?.measures()?)))
+            .filter(|(_, measures)| measures.score.is_some_and(f64::is_finite))
+            .collect();
+        let folds = measured.values().map(|m| m.folds.len()).max().unwrap_or(0);
+        let entry = |observation: &'a Observation| {
+            let measures = match &observation.outcome {
+                Some(Outcome::DuplicateOf { experiment }) => measured.get(experiment).copied(),
+                _ => measured.get(&observation.experiment).copied(),
+            };
+            let point = grid.point(&observation.config);
+            Entry {
+                observation,
+                point,
+                measures,
+                cost: cost(observation, folds),
+            }
+        };
+        let entries: Vec<Entry<'a>> = sorted.into_iter().map(entry).collect();
+        let key = |(i, e): (usize, &Entry<'_>)| Some(((e.point.clone()?, e.observation.block), i));
+        let index = entries.iter().enumerate().filter_map(key).collect();
+        let tallies = tally(grid, &entries);
+        Self {
+            entries,
+            index,
+            tallies,
+            folds,
+        }
+    }
+
+    /// Whether this experiment was suggested before, whatever became of it.
+    pub(crate) fn has(&self, point: &Point, block: Block) -> bool {
+        self.index.contains_key(&(point.clone(), block))
+    }
+
+    /// What became of an experiment.
+    pub(crate) fn find(&self, point: &Point, block: Block) -> Option<&Entry<'a>> {
+        self.index.get(&(point.clone(), block)).map(|i| &self.entries[*i])
+    }
+
+    pub(crate) fn pending(&self) -> bool {
+        self.counted().any(|e| e.observation.outcome.is_none())
+    }
+
+    /// Cross-validations; the opening of the sealed rows and the final fit are no part of the search.
+    fn counted(&self) -> impl Iterator<Item = &Entry<'a>> {
+        self.entries.iter().filter(|e| e.observation.block.counts())
+    }
+
+    /// The first split's, on which the search goes.
+    pub(crate) fn searched(&self) -> impl Iterator<Item = &Entry<'a>> {
+        self.entries
+            .iter()
+            .filter(|e| e.observation.block == Block::FIRST)
+    }
+
+    /// Full evaluations spent in all.
+    pub(crate) fn spent(&self) -> f64 {
+        self.counted().map(|e| e.cost).sum()
+    }
+
+    /// Full evaluations spent on the first split.
+    pub(crate) fn spent_searching(&self) -> f64 {
+        self.searched().map(|e| e.cost).sum()
+    }
+
+    /// Experiments given back to the budget.
+    pub(crate) fn refunded(&self) -> usize {
+        self.searched().filter(|e| e.cost == 0.0).count()
+    }
+
+    /// Experiments the search may still start: what is neither spent, nor kept for confirmation, nor
+    /// already spent on it. Extending a budget reopens the search.
+    pub(crate) fn search_left(&self, budget: Budget) -> usize {
+        let replicates = self.spent() - self.spent_searching();
+        let kept = f64::from(budget.confirmation()).max(replicates);
+        whole(f64::from(budget.total()) - kept - self.spent_searching())
+    }
+
+    /// Experiments that may still start in all.
+    pub(crate) fn left(&self, budget: Budget) -> usize {
+        whole(f64::from(budget.total()) - self.spent())
+    }
+
+    /// Whether anything has a score.
+    pub(crate) fn any_score(&self) -> bool {
+        self.counted().any(|e| e.measures.is_some())
+    }
+
+    /// Experiments that ended without a score through their own fault.
+    pub(crate) fn failures(&self) -> usize {
+        self.counted().filter(|e| failed(e)).count()
+    }
+
+    /// One line on the last failure.
+    pub(crate) fn last_failure(&self) -> Option<String> {
+        let last = self.counted().filter(|e| failed(e)).last()?;
+        let outcome = last.observation.outcome.as_ref()?;
+        Some(format!(
+            "{}: {}",
+            outcome.word(),
+            outcome.reason().unwrap_or_else(|| "no score".to_owned())
+        ))
+    }
+
+    pub(crate) fn tally(&self, (d, option): Slot) -> Tally {
+        self.tallies[d][option as usize]
+    }
+
+    /// Whether no option of `point` is skipped for crashing.
+    pub(crate) fn allows(&self, point: &Point) -> bool {
+        point
+            .iter()
+            .enumerate()
+            .all(|(d, o)| !self.tally((d, *o)).skipped())
+    }
+
+    /// How often each mode was used, and how often in `round`.
+    pub(crate) fn modes(&self, budget: Budget, round: u32) -> BTreeMap<Mode, (u32, u32)> {
+        let mut spent = 0.0;
+        let mut uses: BTreeMap<Mode, (u32, u32)> = BTreeMap::new();
+        for entry in self.counted().filter(|e| e.cost > 0.0) {
+            let used = uses.entry(entry.observation.mode).or_default();
+            used.0 += 1;
+            used.1 += u32::from(budget.round_of(whole(spent) as u32) == round);
+            spent += entry.cost;
+        }
+        uses
+    }
+
+    /// The scores of the first split that the model learns from. Floors are no part of the space that
+    /// is searched; a raced-out run is set right for the folds it did not see.
+    pub(crate) fn samples(&self, grid: &Grid<'_>, metric: &Metric) -> Vec<Sample> {
+        let effects = self.fold_effects();
+        let sample = |entry: &Entry<'_>| {
+            let point = entry.point.clone().filter(|point| !grid.is_floor(point))?;
+            let (score, weight) = match (entry.measures, &entry.observation.outcome) {
+                (Some(measures), _) => (measures.score?, 1.0),
+                (None, Some(Outcome::StoppedEarly { folds, .. })) if !folds.is_empty() => {
+                    let level = folds
+                        .iter()
+                        .zip(effects.iter().chain(std::iter::repeat(&0.0)))
+                        .map(|(s, e)| s - e);
+                    (level.sum::<f64>() / folds.len() as f64, entry.cost)
+                }
+                _ => return None,
+            };
+            let value = metric.gain(score, 0.0);
+            value.is_finite().then_some(Sample {
+                point,
+                value,
+                weight,
+                complete: entry.score().is_some(),
+            })
+        };
+        self.searched().filter_map(sample).collect()
+    }
+
+    /// Fold scores of complete runs on the first split.
+    fn complete_folds(&self) -> Vec<&[f64]> {
+        let folds = |e: &Entry<'a>| e.score().and(e.measures).map(|m| m.folds.as_slice());
+        self.searched()
+            .filter_map(folds)
+            .filter(|f| f.len() == self.folds && self.folds > 0)
+            .collect()
+    }
+
+    /// How much higher each fold scores than the mean of all, shared by all configurations.
+    fn fold_effects(&self) -> Vec<f64> {
+        let rows = self.complete_folds();
+        let n = rows.len().max(1) as f64;
+        let means: Vec<f64> = (0..self.folds)
+            .map(|j| rows.iter().map(|row| row[j]).sum::<f64>() / n)
+            .collect();
+        let level = mean(&means);
+        means.into_iter().map(|m| m - level).collect()
+    }
+
+    /// Variance of a configuration's mean that comes from the folds alone: the residual variance of
+    /// the two-way table configuration x fold, over the folds. 0 where it cannot be told.
+    pub(crate) fn noise(&self) -> f64 {
+        let rows = self.complete_folds();
+        if rows.len() < 2 || self.folds < 2 {
+            return 0.0;
+        }
+        let effects = self.fold_effects();
+        let residuals = rows.iter().flat_map(|row| {
+            let level = mean(row);
+            row.iter()
+                .zip(&effects)
+                .map(move |(score, effect)| (score - level - effect).powi(2))
+        });
+        let freedom = ((rows.len() - 1) * (self.folds - 1)) as f64;
+        residuals.sum::<f64>() / freedom / self.folds as f64
+    }
+
+    /// The complete cross-validations of one configuration: repeat and measures. A duplicate stands
+    /// for its twin.
+    pub(crate) fn runs(&self, point: &Point) -> BTreeMap<u32, &'a Measures> {
+        self.entries
+            .iter()
+            .filter(|e| e.point.as_ref() == Some(point))
+            .filter_map(|e| Some((e.repeat()?, e.measures?)))
+            .collect()
+    }
+
+    /// Configurations with a score of their own on any split, with its runs.
+    pub(crate) fn scored(&self) -> BTreeMap<&'a Config, Vec<(u32, &'a Measures)>> {
+        let mut by_config: BTreeMap<&Config, Vec<(u32, &Measures)>> = BTreeMap::new();
+        for entry in self.counted().filter(|e| e.score().is_some()) {
+            if let (Some(repeat), Some(measures)) = (entry.repeat(), entry.measures) {
+                by_config
+                    .entry(&entry.observation.config)
+                    .or_default()
+                    .push((repeat, measures));
+            }
+        }
+        by_config
+    }
+}
+
+pub(crate) fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
+}
+
+/// Whole experiments that fit; a hair of rounding is not an experiment less.
+pub(crate) fn whole(left: f64) -> usize {
+    (left + 1e-9).floor().max(0.0) as usize
+}
+
+/// Share of a full evaluation: what is pending counts whole, what was stopped early counts its folds,
+/// a duplicate or a cancelled one is given back.
+fn cost(observation: &Observation, folds: usize) -> f64 {
+    match &observation.outcome {
+        _ if !observation.block.counts() => 0.0,
+        Some(Outcome::DuplicateOf { .. } | Outcome::Cancelled { .. }) => 0.0,
+        Some(Outcome::StoppedEarly { folds: seen, .. }) if folds > 0 => {
+            (seen.len() as f64 / folds as f64).min(1.0)
+        }
+        _ => 1.0,
+    }
+}
+
+fn failed(entry: &Entry<'_>) -> bool {
+    let excused = |outcome: &Outcome| {
+        matches!(
+            outcome,
+            Outcome::DuplicateOf { .. } | Outcome::Cancelled { .. } | Outcome::StoppedEarly { .. }
+        )
+    };
+    entry.measures.is_none()
+        && entry
+            .observation
+            .outcome
+            .as_ref()
+            .is_some_and(|outcome| !excused(outcome))
+}
+
+/// Counts successes and failures per option, and lays each crash at the door of an option only if
+/// every partner worked elsewhere.
+fn tally(grid: &Grid<'_>, entries: &[Entry<'_>]) -> Vec<Vec<Tally>> {
+    let mut tallies: Vec<Vec<Tally>> = grid
+        .axes
+        .iter()
+        .map(|a| vec![Tally::default(); a.family.len()])
+        .collect();
+    let counted = || entries.iter().filter(|e| e.observation.block.counts());
+    let placed = || counted().filter_map(|e| Some((e, e.point.as_ref()?)));
+    for (entry, point) in placed() {
+        let ran = entry.measures.is_some()
+            || matches!(entry.observation.outcome, Some(Outcome::StoppedEarly { .. }));
+        for (d, option) in point.iter().enumerate() {
+            let tally = &mut tallies[d][*option as usize];
+            tally.succeeded += u32::from(ran);
+            tally.failed += u32::from(failed(entry));
+        }
+    }
+    for (entry, point) in placed() {
+        if !matches!(entry.observation.outcome, Some(Outcome::Crashed { .. })) {
+            continue;
+        }
+        for (d, option) in point.iter().enumerate() {
+            let worked = |(other, partner): (usize, &u32)| {
+                other == d || tallies[other][*partner as usize].succeeded > 0
+            };
+            if point.iter().enumerate().all(worked) {
+                tallies[d][*option as usize].own_crashes += 1;
+            }
+        }
+    }
+    tallies
+}

@@ -1,0 +1,127 @@
+//! Which candidate of which mode is next.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ar_common::{Budget, Mode};
+use rand_chacha::ChaCha8Rng;
+use statrs::function::erf::erfc;
+
+use crate::candidates::{Candidate, Sight, generate};
+use crate::grid::Point;
+
+/// A candidate that was picked, with the reason in words.
+pub(crate) struct Pick {
+    pub(crate) mode: Mode,
+    pub(crate) point: Point,
+    pub(crate) reason: String,
+}
+
+/// How far the experiments of this plan have come in the budget.
+pub(crate) struct Progress {
+    pub(crate) budget: Budget,
+    /// Experiments spent before the next one.
+    pub(crate) spent: u32,
+    /// Experiments that the search may still start.
+    pub(crate) left: usize,
+    /// The modes of what this plan suggests so far, with their rounds.
+    pub(crate) made: Vec<(Mode, u32)>,
+    /// What this plan suggests so far.
+    pub(crate) taken: BTreeSet<Point>,
+}
+
+impl Progress {
+    /// The round of the next experiment.
+    pub(crate) fn round(&self) -> u32 {
+        self.budget.round_of(self.spent)
+    }
+
+    /// Counts a suggestion; returns its round.
+    pub(crate) fn suggest(&mut self, mode: Mode, point: Point) -> u32 {
+        let round = self.round();
+        self.made.push((mode, round));
+        self.taken.insert(point);
+        self.spent += 1;
+        self.left = self.left.saturating_sub(1);
+        round
+    }
+
+    /// Experiments of the search that the present round still has room for.
+    fn slots(&self) -> usize {
+        let size = self.budget.per_round.max(1);
+        self.left.min((size - self.spent % size) as usize)
+    }
+}
+
+/// The best candidate of the mode whose turn it is, taken out of the pool; the pool is filled anew when it
+/// has run dry. `None` if nothing is left to try.
+///
+/// Each mode that has candidates gets an experiment in every round as far as the round has room; the
+/// rest go to whichever candidate promises most.
+pub(crate) fn pick(
+    sight: &mut Sight<'_>,
+    progress: &Progress,
+    pool: &mut Vec<Candidate>,
+    rng: &mut ChaCha8Rng,
+) -> Option<Pick> {
+    if pool.is_empty() {
+        *pool = generate(sight, &progress.taken, rng);
+    }
+    let due = due(pool, sight, progress);
+    let mut best: Option<(f64, usize)> = None;
+    for (i, candidate) in pool
+        .iter()
+        .enumerate()
+        .filter(|(_, c)| due.is_none_or(|mode| c.mode == mode))
+    {
+        let promise = promise(sight, &candidate.point);
+        if best.is_none_or(|(most, _)| promise > most) {
+            best = Some((promise, i));
+        }
+    }
+    let Candidate { mode, point, why } = pool.swap_remove(best?.1);
+    pool.retain(|c| c.point != point);
+    sight.model.expect(&point);
+    Some(Pick {
+        mode,
+        reason: why.text(sight.grid, &sight.leaders[0], &point),
+        point,
+    })
+}
+
+/// The mode that has to be next so that none of those with candidates is left out of the round: the
+/// one used least so far. `None` while there is room for all of them later.
+fn due(pool: &[Candidate], sight: &Sight<'_>, progress: &Progress) -> Option<Mode> {
+    let round = progress.round();
+    let mut uses: BTreeMap<Mode, (u32, u32)> = sight.history.modes(progress.budget, round);
+    for (mode, made_in) in &progress.made {
+        let used = uses.entry(*mode).or_default();
+        used.0 += 1;
+        used.1 += u32::from(*made_in == round);
+    }
+    let uses = |mode: Mode| uses.get(&mode).copied().unwrap_or_default();
+    let offered: BTreeSet<Mode> = pool.iter().map(|c| c.mode).collect();
+    let missing: Vec<Mode> = offered.into_iter().filter(|mode| uses(*mode).1 == 0).collect();
+    if missing.len() < progress.slots() {
+        return None;
+    }
+    missing.into_iter().min_by_key(|mode| uses(*mode).0)
+}
+
+/// Expected improvement over the best expected score of what was tried (Mockus 1978; Jones, Schonlau
+/// and Welch 1998), times the chance that it runs at all.
+fn promise(sight: &Sight<'_>, point: &Point) -> f64 {
+    let model = &sight.model;
+    let deviation = model.deviation(point);
+    let z = (model.predict(point) - sight.mark.unwrap_or(0.0)) / deviation;
+    let density = (-0.5 * z * z).exp() / (2.0 * std::f64::consts::PI).sqrt();
+    let improvement = deviation * (z * 0.5 * erfc(-z / std::f64::consts::SQRT_2) + density);
+    let runs: f64 = point.iter().enumerate().map(|slot| chance(sight, slot)).product();
+    improvement * runs
+}
+
+/// The chance that a run with this option gives a score, from how its runs went; one before there are any.
+fn chance(sight: &Sight<'_>, (d, option): (usize, &u32)) -> f64 {
+    let tally = sight.history.tally((d, *option));
+    let succeeded = f64::from(tally.succeeded) + 2.0;
+    succeeded / (succeeded + f64::from(tally.failed))
+}

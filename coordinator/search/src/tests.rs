@@ -1,0 +1,6 @@
+//! Whole studies, run against made-up scores.
+
+pub(crate) mod fixtures;
+mod properties;
+mod simulation;
+mod studies;

@@ -1,0 +1,360 @@
+//! Studies whose course is known.
+
+use ar_common::{Block, Config, ExperimentId, Metric, Mode, Outcome, Space};
+
+use super::fixtures::{Lab, crash, done, option, plain};
+use crate::{Observation, Plan, conclude, contributions, ranking, uncovered};
+
+/// Folds around `level`, the same pattern for all, so that differences have no noise but a little.
+fn around(level: f64, wobble: f64) -> Outcome {
+    done(
+        (0..5)
+            .map(|i| level + 0.01 * f64::from(i) + wobble * f64::from(i % 2))
+            .collect(),
+    )
+}
+
+/// `o1` of `d0` is worth 0.05; every other option costs 0.01.
+fn one_good(config: &Config) -> f64 {
+    let costs = config.0.values().filter(|o| *o != "base").count() as f64 * 0.01;
+    0.7 - costs + if config.get("d0") == Some("o1") { 0.06 } else { 0.0 }
+}
+
+#[test]
+fn base_floors_then_the_largest_dimension_alone() {
+    let mut space = plain(&[3, 6, 5]);
+    let mut dummy = option("dummy", "dummy");
+    dummy.floor = true;
+    space.dimensions[1].options.push(dummy);
+    let lab = Lab::new(space, 4, 10);
+    let Plan::Suggest(first) = lab.plan(7) else {
+        panic!()
+    };
+    let base = lab.space.base();
+    assert_eq!(first[0].config, base);
+    assert_eq!(first[1].config, base.with("d1", "dummy"));
+    // One option of each family that the base does not have: d1 and d2 have two such, d0 has one.
+    let solos: Vec<String> = first[2..]
+        .iter()
+        .map(|s| ar_common::experiment::describe(&s.config, &base))
+        .collect();
+    assert_eq!(solos, ["d1=o2", "d1=o4", "d2=o2", "d2=o4", "d0=o2"]);
+    assert!(
+        first
+            .iter()
+            .all(|s| s.mode == Mode::Explore && s.round == 1 && s.block == Block::FIRST)
+    );
+    assert_eq!(lab.plan(7), lab.plan(7));
+}
+
+#[test]
+fn an_option_that_needs_a_partner_is_covered_with_it() {
+    let mut space = plain(&[3, 3, 3, 3]);
+    space.dimensions[0].options[2].only_with = [("d1".to_owned(), vec!["f1_1".to_owned()])].into();
+    let lab = Lab::new(space, 4, 10);
+    let Plan::Suggest(first) = lab.plan(5) else {
+        panic!()
+    };
+    let with_partner = lab.space.base().with("d0", "o2").with("d1", "o2");
+    assert!(first.iter().any(|s| s.config == with_partner));
+}
+
+#[test]
+fn a_real_gain_is_named_and_confirmed_in_pairs() {
+    let mut lab = Lab::new(plain(&[4, 4, 4, 4]), 4, 15);
+    let verdict = lab.verdict(3, |config, block| {
+        let Block::Cv { repeat } = block else { panic!() };
+        around(
+            one_good(config),
+            0.004 * f64::from(repeat % 3) * f64::from(u8::from(config.get("d0") == Some("o1"))),
+        )
+    });
+    let best = lab.space.base().with("d0", "o1");
+    assert_eq!(
+        (verdict.winner.clone(), verdict.beats_base, verdict.pairs),
+        (best.clone(), true, 35)
+    );
+    assert_eq!(verdict.candidate.as_ref(), Some(&best));
+    assert!(
+        verdict.text.starts_with("d0=o1 beats the base by 5."),
+        "{}",
+        verdict.text
+    );
+    assert!(verdict.low > 0.0 && verdict.low <= verdict.difference);
+    for repeat in 1..=6 {
+        let on: Vec<&Config> = lab
+            .history
+            .iter()
+            .filter(|o| o.block == Block::Cv { repeat })
+            .map(|o| &o.config)
+            .collect();
+        assert_eq!(on, [&lab.space.base(), &best]);
+    }
+    let ranked = ranking(&lab.metric, &lab.history);
+    assert_eq!(
+        (ranked[0].config.clone(), ranked[0].folds, ranked[0].replicated),
+        (best, 35, true)
+    );
+    let gains = contributions(&lab.space, &lab.metric, &lab.history);
+    let good = gains
+        .iter()
+        .find(|c| c.dimension == "d0" && c.option == "o1")
+        .unwrap();
+    assert!(
+        (good.solo.unwrap() - 0.05).abs() < 1e-9 && good.marginal > 0.02,
+        "{good:?}"
+    );
+    assert!(
+        gains
+            .iter()
+            .filter(|c| c.dimension != "d0")
+            .all(|c| c.marginal < 0.01),
+        "{gains:?}"
+    );
+}
+
+#[test]
+fn lower_is_better_where_the_metric_says_so_and_negative_scores_are_scores() {
+    let mut lab = Lab::new(plain(&[4, 4, 4, 4]), 4, 15);
+    lab.metric = Metric::tabular("rmse").unwrap().0;
+    let verdict = lab.verdict(5, |config, _| around(5.0 - 10.0 * one_good(config), 0.0));
+    assert_eq!(verdict.best_seen.unwrap().0, lab.space.base().with("d0", "o1"));
+    assert!(verdict.difference > 0.0);
+    let mut lab = Lab::new(plain(&[4, 4, 4, 4]), 4, 15);
+    lab.metric = Metric::tabular("r2").unwrap().0;
+    let verdict = lab.verdict(5, |config, _| around(one_good(config) - 0.75, 0.0));
+    assert_eq!(verdict.candidate, Some(lab.space.base().with("d0", "o1")));
+}
+
+#[test]
+fn where_nothing_matters_the_base_is_kept() {
+    let mut lab = Lab::new(plain(&[4, 4, 4]), 2, 15);
+    let verdict = lab.verdict(4, |_, _| around(0.8, 0.0));
+    assert_eq!((verdict.beats_base, &verdict.winner), (false, &lab.space.base()));
+    assert!(
+        verdict
+            .text
+            .starts_with("nothing tried is shown to beat the base"),
+        "{}",
+        verdict.text
+    );
+}
+
+#[test]
+fn tiny_budgets_end_with_a_verdict_from_the_first_split() {
+    for total in 1..=4 {
+        let mut lab = Lab::new(plain(&[4, 4]), 1, total);
+        let verdict = lab.verdict(1, |config, _| around(one_good(config), 0.0));
+        assert_eq!(lab.history.len() as u32, total);
+        assert_eq!(verdict.pairs, if total == 1 { 0 } else { 5 });
+        assert!(lab.history.iter().all(|o| o.block == Block::FIRST));
+        if total == 1 {
+            assert_eq!(verdict.candidate, None);
+            assert_eq!(verdict.text, "nothing but the base has a score: the base is kept");
+        }
+    }
+}
+
+#[test]
+fn when_everything_fails_the_study_fails_early() {
+    let mut lab = Lab::new(plain(&[4, 4, 4, 4]), 4, 15);
+    let Plan::Fail { reason } = lab.run(4, |_, _| crash()) else {
+        panic!()
+    };
+    assert_eq!(lab.history.len(), 12);
+    assert_eq!(
+        reason,
+        "no experiment has a score: 12 failed; the last one: crashed: ValueError: no"
+    );
+}
+
+#[test]
+fn without_a_score_of_the_base_nothing_is_claimed() {
+    let mut lab = Lab::new(plain(&[4, 4, 4, 4]), 2, 15);
+    let base = lab.space.base();
+    let verdict = lab.verdict(4, |config, _| {
+        if *config == base {
+            crash()
+        } else {
+            around(one_good(config), 0.0)
+        }
+    });
+    assert!(!verdict.beats_base && verdict.candidate.is_none() && verdict.winner.get("d0") == Some("o1"));
+    assert!(
+        verdict.text.starts_with("the base has no score"),
+        "{}",
+        verdict.text
+    );
+    assert!(
+        lab.history.iter().all(|o| o.block == Block::FIRST),
+        "there is nothing to replicate against"
+    );
+}
+
+#[test]
+fn time_that_is_spent_means_confirmation_now() {
+    let mut lab = Lab::new(plain(&[4, 4, 4, 4]), 4, 15);
+    for _ in 0..2 {
+        let Plan::Suggest(suggestions) = lab.plan(4) else {
+            panic!()
+        };
+        lab.start(suggestions);
+    }
+    lab.spent_time = true;
+    assert_eq!(lab.plan(4), Plan::Wait);
+    for pending in &mut lab.history {
+        pending.outcome = Some(around(one_good(&pending.config), 0.0));
+    }
+    assert!(matches!(conclude(&lab.problem(), &lab.history), Plan::Conclude(v) if v.pairs == 5));
+    lab.verdict(4, |config, _| around(one_good(config), 0.0));
+    assert_eq!(lab.history.len(), 8 + 12);
+}
+
+#[test]
+fn a_raised_budget_goes_on_searching() {
+    let mut lab = Lab::new(plain(&[4, 4, 4, 4]), 1, 20);
+    lab.run(4, |config, _| around(one_good(config), 0.0));
+    assert_eq!(lab.history.len(), 20);
+    lab.budget.rounds = 3;
+    let Plan::Suggest(more) = lab.plan(4) else {
+        panic!()
+    };
+    assert!(more.iter().all(|s| s.block == Block::FIRST && s.round == 2));
+    lab.run(4, |config, _| around(one_good(config), 0.0));
+    assert_eq!(lab.history.len(), 60);
+}
+
+/// A history in which everything but what `with` crashes was scored.
+fn crashes(space: &Space, changes: &[&[(&str, &str)]], fails: impl Fn(&Config) -> bool) -> Vec<Observation> {
+    let config = |pairs: &&[(&str, &str)]| pairs.iter().fold(space.base(), |c, (d, o)| c.with(d, o));
+    let observe = |(i, config): (usize, Config)| Observation {
+        experiment: ExperimentId(i as u64 + 1),
+        block: Block::FIRST,
+        mode: Mode::Explore,
+        outcome: Some(if fails(&config) {
+            crash()
+        } else {
+            around(one_good(&config), 0.0)
+        }),
+        config,
+    };
+    changes.iter().map(config).enumerate().map(observe).collect()
+}
+
+#[test]
+fn an_option_that_crashes_thrice_on_its_own_is_skipped_and_its_partners_are_not() {
+    let bad = |c: &Config| c.get("d0") == Some("o3");
+    let all: [&[(&str, &str)]; 6] = [
+        &[],
+        &[("d1", "o1")],
+        &[("d1", "o2")],
+        &[("d0", "o3")],
+        &[("d0", "o3"), ("d1", "o1")],
+        &[("d0", "o3"), ("d1", "o2")],
+    ];
+    let mut lab = Lab::new(plain(&[4, 4, 4]), 4, 15);
+    lab.history = crashes(&lab.space, &all, bad);
+    lab.run(4, |config, _| {
+        if bad(config) {
+            crash()
+        } else {
+            around(one_good(config), 0.0)
+        }
+    });
+    assert!(!lab.suggested.iter().any(|s| bad(&s.config)));
+    for partner in ["o1", "o2"] {
+        assert!(lab.suggested.iter().any(|s| s.config.get("d1") == Some(partner)));
+    }
+    assert!(
+        uncovered(&lab.space, &lab.history)
+            .iter()
+            .all(|line| !line.contains("d1: family"))
+    );
+}
+
+#[test]
+fn an_option_is_not_blamed_while_its_partner_never_worked() {
+    let both = |c: &Config| c.get("d0") == Some("o3");
+    let all: [&[(&str, &str)]; 4] = [
+        &[],
+        &[("d0", "o3"), ("d1", "o3")],
+        &[("d0", "o3"), ("d1", "o3"), ("d2", "o1")],
+        &[("d0", "o3"), ("d1", "o3"), ("d2", "o2")],
+    ];
+    let mut lab = Lab::new(plain(&[4, 4, 4]), 4, 15);
+    lab.history = crashes(&lab.space, &all, both);
+    lab.run(4, |config, _| {
+        if both(config) {
+            crash()
+        } else {
+            around(one_good(config), 0.0)
+        }
+    });
+    assert!(
+        lab.suggested.iter().any(|s| s.config.get("d1") == Some("o3")),
+        "d1=o3 worked with others"
+    );
+}
+
+#[test]
+fn what_was_not_covered_is_listed() {
+    let space = plain(&[4, 6]);
+    let history = crashes(&space, &[&[], &[("d0", "o2")], &[("d1", "o2")]], |c| {
+        c.get("d1") == Some("o2")
+    });
+    assert_eq!(
+        uncovered(&space, &history),
+        [
+            "d1: family f1_1 (no score in 1 runs)",
+            "d1: family f1_2 (not tried)",
+            "2 of 2 pairs of families of d1 and d0 were not seen together",
+        ]
+    );
+}
+
+#[test]
+fn the_sealed_rows_and_the_refit_neither_count_nor_fail() {
+    let mut lab = Lab::new(plain(&[4, 4, 4]), 2, 10);
+    let end = lab.run(4, |config, _| around(one_good(config), 0.0));
+    for block in [Block::Sealed, Block::Refit] {
+        lab.history.push(Observation {
+            experiment: ExperimentId(lab.history.len() as u64 + 1),
+            config: lab.space.base(),
+            block,
+            mode: Mode::Narrow,
+            outcome: Some(Outcome::Done(ar_common::Measures::default())),
+        });
+    }
+    assert_eq!(lab.plan(4), end);
+    assert_eq!(
+        uncovered(&lab.space, &lab.history)
+            .iter()
+            .filter(|line| line.contains("no score"))
+            .count(),
+        0
+    );
+}
+
+#[test]
+fn a_duplicate_is_refunded_and_stands_for_its_twin() {
+    let mut lab = Lab::new(plain(&[4, 4, 4, 4]), 4, 15);
+    // Options of d3 change nothing: each such experiment is found to be the base, which was the first.
+    lab.run(1, |config, _| match config.get("d3") {
+        Some("base") => around(one_good(config), 0.0),
+        _ => Outcome::DuplicateOf {
+            experiment: ExperimentId(1),
+        },
+    });
+    let duplicates = lab
+        .history
+        .iter()
+        .filter(|o| matches!(o.outcome, Some(Outcome::DuplicateOf { .. })))
+        .count();
+    assert!(duplicates > 0);
+    assert_eq!(lab.history.len(), 60 + duplicates);
+    assert!(
+        ranking(&lab.metric, &lab.history)
+            .iter()
+            .all(|r| r.config.get("d3") == Some("base"))
+    );
+}

@@ -1,0 +1,336 @@
+//! Is anything shown to beat the base? One comparison, decided before it was measured.
+
+use ar_common::{Measures, Metric, Verdict};
+use statrs::distribution::{ContinuousCDF, StudentsT};
+
+use crate::confirm::candidate;
+use crate::grid::{Grid, Point, changes};
+use crate::history::{History, mean};
+
+/// The level of the verdict.
+pub const LEVEL: f64 = 0.10;
+
+/// The comparison of two configurations on the same folds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PairedTest {
+    /// Mean difference, positive is better.
+    pub difference: f64,
+    /// Lower end of the one-sided interval of the difference.
+    pub low: f64,
+    /// One-sided p value of "not better".
+    pub p_value: f64,
+    /// Differences seen.
+    pub pairs: u32,
+}
+
+/// One-sided paired t test for cross-validation, with the variance corrected for training sets that overlap.
+///
+/// `t = mean(d) / sqrt((1/n + test/train) var(d))` with `n - 1` degrees of freedom, where `test/train` is
+/// `1 / (folds - 1)` (Nadeau and Bengio 2003, "Inference for the generalization error", Machine Learning 52,
+/// eq. 9; over repeated cross-validation as in Bouckaert and Frank 2004). With one fold per repeat the ratio
+/// is not known and is taken as 1.
+///
+/// Without variance t says nothing. Then all differences are equal: zero or less is not better (p = 1); a
+/// gain is judged by the sign test on the folds of one split, p = 2^-folds, as further splits of the same
+/// rows are no new evidence on that. With fewer than two pairs nothing is shown (p = 1), and `low` is the
+/// difference, or 0 if that is positive: an interval that would be infinite cannot be journaled.
+pub fn paired_test(differences: &[f64], folds: usize, level: f64) -> PairedTest {
+    let n = differences.len() as f64;
+    let difference = mean(differences);
+    let result = |p_value: f64, low: f64| PairedTest {
+        difference,
+        low,
+        p_value,
+        pairs: differences.len() as u32,
+    };
+    if differences.len() < 2 {
+        return result(1.0, difference.min(0.0));
+    }
+    let variance = differences.iter().map(|d| (d - difference).powi(2)).sum::<f64>() / (n - 1.0);
+    // Scores of 0.9 and 0.8 differ by 0.1 only up to rounding.
+    let rounding = 1e-12 * differences.iter().fold(1.0, |most: f64, d| most.max(d.abs()));
+    if variance.sqrt() <= rounding {
+        let p = if difference > rounding {
+            0.5_f64.powi(folds.min(differences.len()) as i32)
+        } else {
+            1.0
+        };
+        return result(
+            p,
+            if p <= level {
+                difference
+            } else {
+                difference.min(0.0)
+            },
+        );
+    }
+    let ratio = if folds > 1 {
+        1.0 / (folds as f64 - 1.0)
+    } else {
+        1.0
+    };
+    let error = ((1.0 / n + ratio) * variance).sqrt();
+    let Ok(student) = StudentsT::new(0.0, 1.0, n - 1.0) else {
+        return result(1.0, difference.min(0.0));
+    };
+    let p = student.sf(difference / error).clamp(0.0, 1.0);
+    result(p, difference - student.inverse_cdf(1.0 - level) * error)
+}
+
+/// The differences of the folds that both have, over all repeats, and how many folds a repeat has.
+fn differences(metric: &Metric, history: &History<'_>, point: &Point, base: &Point) -> Paired {
+    let mut paired = Paired::default();
+    let other = history.runs(base);
+    for (repeat, ours) in history.runs(point) {
+        let Some(theirs) = other.get(&repeat) else {
+            continue;
+        };
+        let (a, b) = (fold_scores(ours), fold_scores(theirs));
+        if a.len() == b.len() {
+            paired
+                .differences
+                .extend(a.iter().zip(&b).map(|(a, b)| metric.gain(*a, *b)));
+            paired.folds = paired.folds.max(a.len());
+            paired.ours.extend(a);
+            paired.theirs.extend(b);
+        }
+    }
+    paired
+}
+
+#[derive(Default)]
+struct Paired {
+    differences: Vec<f64>,
+    folds: usize,
+    ours: Vec<f64>,
+    theirs: Vec<f64>,
+}
+
+/// The scores of the folds; the score itself where there are none.
+pub(crate) fn fold_scores(measures: &Measures) -> Vec<f64> {
+    match measures.score {
+        Some(score) if measures.folds.is_empty() => vec![score],
+        _ => measures.folds.clone(),
+    }
+}
+
+/// The verdict on what is known now; `None` if nothing has a score.
+pub(crate) fn judge(grid: &Grid<'_>, history: &History<'_>, metric: &Metric) -> Option<Verdict> {
+    let base = grid.base();
+    let best_seen = best_seen(grid, history, metric);
+    let base_scores: Vec<f64> = history
+        .runs(&base)
+        .values()
+        .flat_map(|m| fold_scores(m))
+        .collect();
+    let verdict = |winner: &Point, text: String| Verdict {
+        winner: grid.config(winner),
+        candidate: None,
+        beats_base: false,
+        difference: 0.0,
+        low: 0.0,
+        p_value: 1.0,
+        level: LEVEL,
+        pairs: 0,
+        candidate_score: None,
+        base_score: (!base_scores.is_empty()).then(|| mean(&base_scores)),
+        best_seen: best_seen
+            .as_ref()
+            .map(|(point, score)| (grid.config(point), *score)),
+        text,
+    };
+    if base_scores.is_empty() {
+        let (winner, score) = best_seen.clone()?;
+        let text = format!(
+            "the base has no score, so nothing is compared with it: the best seen is {} with {} {}",
+            grid.describe(&winner),
+            metric.name,
+            figure(score),
+        );
+        return Some(Verdict {
+            candidate_score: Some(score),
+            ..verdict(&winner, text)
+        });
+    }
+    let Some(candidate) = candidate(grid, history, metric) else {
+        let text = "nothing but the base has a score: the base is kept".to_owned();
+        return Some(verdict(&base, text));
+    };
+    let paired = differences(metric, history, &candidate, &base);
+    let test = paired_test(&paired.differences, paired.folds, LEVEL);
+    let beats_base = test.p_value <= LEVEL && test.difference > 0.0;
+    let mean_of = |scores: &[f64]| (!scores.is_empty()).then(|| mean(scores));
+    Some(Verdict {
+        candidate: Some(grid.config(&candidate)),
+        beats_base,
+        difference: test.difference,
+        low: test.low,
+        p_value: test.p_value,
+        pairs: test.pairs,
+        candidate_score: mean_of(&paired.ours),
+        base_score: mean_of(&paired.theirs).or_else(|| mean_of(&base_scores)),
+        ..verdict(
+            if beats_base { &candidate } else { &base },
+            sentence(grid, metric, &candidate, test, beats_base),
+        )
+    })
+}
+
+/// The best mean of the first split, with no regard to luck; a floor only if nothing else has a score.
+fn best_seen(grid: &Grid<'_>, history: &History<'_>, metric: &Metric) -> Option<(Point, f64)> {
+    let scored = history
+        .searched()
+        .filter_map(|e| Some((e.point.as_ref()?, e.score()?)));
+    let better = |a: &(&Point, f64), b: &(&Point, f64)| {
+        let floors = grid.is_floor(b.0).cmp(&grid.is_floor(a.0));
+        let simpler = || {
+            changes(b.0)
+                .count()
+                .cmp(&changes(a.0).count())
+                .then_with(|| b.0.cmp(a.0))
+        };
+        floors
+            .then_with(|| metric.gain(a.1, b.1).total_cmp(&0.0))
+            .then_with(simpler)
+    };
+    scored.max_by(better).map(|(point, score)| (point.clone(), score))
+}
+
+fn sentence(
+    grid: &Grid<'_>,
+    metric: &Metric,
+    candidate: &Point,
+    test: PairedTest,
+    beats_base: bool,
+) -> String {
+    let name = grid.describe(candidate);
+    let p = if test.p_value < 0.001 {
+        "p < 0.001".to_owned()
+    } else {
+        format!("p = {}", figure2(test.p_value))
+    };
+    let seen = format!("{p}, {} paired folds", test.pairs);
+    if beats_base {
+        return format!(
+            "{name} beats the base by {} ({seen})",
+            amount(metric, test.difference.abs())
+        );
+    }
+    let side = if test.difference < 0.0 { "worse" } else { "better" };
+    let by = if test.pairs == 0 {
+        "shares no folds with it".to_owned()
+    } else if test.difference == 0.0 {
+        format!("scores the same ({seen})")
+    } else {
+        format!("is {} {side} ({seen})", amount(metric, test.difference.abs()))
+    };
+    format!("nothing tried is shown to beat the base: the best candidate, {name}, {by}")
+}
+
+/// A difference with its unit: points for what lies between 0 and 1.
+fn amount(metric: &Metric, difference: f64) -> String {
+    match (metric.low, metric.high) {
+        (Some(0.0), Some(1.0)) => format!("{} points of {}", figure2(difference * 100.0), metric.name),
+        _ => format!("{} of {}", figure(difference), metric.name),
+    }
+}
+
+/// Two digits, or what is before the point if that is more.
+fn figure2(value: f64) -> String {
+    digits(value, 2)
+}
+
+/// Four digits, or what is before the point if that is more.
+fn figure(value: f64) -> String {
+    digits(value, 4)
+}
+
+fn digits(value: f64, wanted: i32) -> String {
+    let before = if value == 0.0 {
+        1
+    } else {
+        value.abs().log10().floor() as i32 + 1
+    };
+    format!("{value:.*}", (wanted - before).clamp(0, 12) as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIVE: [f64; 5] = [0.02, 0.01, 0.03, 0.0, 0.02];
+
+    fn near(a: f64, b: f64) {
+        assert!((a - b).abs() < 1e-8, "{a} is not {b}");
+    }
+
+    #[test]
+    fn the_test_gives_the_numbers_computed_by_hand() {
+        // mean 0.016, variance 0.00013, t = 0.016 / sqrt(0.45 * 0.00013) = 2.0919 with 4 degrees of freedom; p by
+        // the closed form of Student's distribution for 4, `low` with its quantile 1.5332063.
+        let test = paired_test(&FIVE, 5, 0.10);
+        near(test.difference, 0.016);
+        near(test.p_value, 0.052_302_614_6);
+        near(test.low, 0.004_273_226_9);
+        assert_eq!(test.pairs, 5);
+        // Two repeats: the ratio stays 1/4, t = 1.6429 with 9; p by numeric integration.
+        let ten = [FIVE, [0.01, 0.0, 0.02, -0.01, 0.03]].concat();
+        let test = paired_test(&ten, 5, 0.10);
+        near(test.p_value, 0.067_406_511_1);
+        near(test.low, 0.002_056_483_2);
+    }
+
+    #[test]
+    fn worse_is_never_shown_to_be_better() {
+        let worse = FIVE.map(|d| -d);
+        let test = paired_test(&worse, 5, 0.10);
+        near(test.p_value, 1.0 - 0.052_302_614_6);
+        assert!(test.low < test.difference && test.difference < 0.0);
+    }
+
+    #[test]
+    fn without_variance_equal_is_not_better_and_a_gain_is_judged_by_its_folds() {
+        assert_eq!(paired_test(&[0.0; 5], 5, 0.10).p_value, 1.0);
+        assert_eq!(paired_test(&[-0.1; 5], 5, 0.10).p_value, 1.0);
+        // 0.9 - 0.8 and 0.4 - 0.3 differ by rounding.
+        let gain = [0.9 - 0.8, 0.4 - 0.3, 0.7 - 0.6, 0.6 - 0.5, 0.5 - 0.4];
+        assert_eq!(paired_test(&gain, 5, 0.10).p_value, 0.5_f64.powi(5));
+        assert_eq!(paired_test(&gain[..3], 3, 0.10).p_value, 0.125);
+        assert_eq!(paired_test(&[0.1; 35], 5, 0.10).p_value, 0.5_f64.powi(5));
+    }
+
+    #[test]
+    fn fewer_than_two_pairs_show_nothing() {
+        assert_eq!(
+            paired_test(&[], 0, 0.10),
+            PairedTest {
+                difference: 0.0,
+                low: 0.0,
+                p_value: 1.0,
+                pairs: 0
+            }
+        );
+        assert_eq!(
+            paired_test(&[0.5], 1, 0.10),
+            PairedTest {
+                difference: 0.5,
+                low: 0.0,
+                p_value: 1.0,
+                pairs: 1
+            }
+        );
+    }
+
+    #[test]
+    fn amounts_have_units_and_two_digits() {
+        let (accuracy, _) = Metric::tabular("accuracy").unwrap();
+        let (rmse, _) = Metric::tabular("rmse").unwrap();
+        assert_eq!(amount(&accuracy, 0.0123), "1.2 points of accuracy");
+        assert_eq!(amount(&rmse, 12_345.6), "12346 of rmse");
+        assert_eq!(amount(&rmse, 0.001_234_6), "0.001235 of rmse");
+        assert_eq!(
+            (figure2(0.031), figure2(0.0), figure2(0.1)),
+            ("0.031".into(), "0.0".into(), "0.10".into())
+        );
+    }
+}

@@ -1,0 +1,314 @@
+//! The actor: the one task that owns the core. Everything else sends it messages.
+//!
+//! Group commit: while one batch of records is being made durable, the next gathers. A batch's effects
+//! run after it is durable, in order. A failed append ends the actor: what was not acknowledged
+//! does not exist.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ar_common::frames::{CoordinatorFrame, Hello};
+use ar_common::{Epoch, Millis, Seq, StudyId, WorkerId};
+use ar_core::{Core, Effect, Input, Output, Record, SessionId, State, Timing};
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use crate::journal::{Journal, JournalError};
+use crate::planner;
+
+/// How often deadlines are looked at.
+const TICK: Duration = Duration::from_millis(200);
+/// Most records in one batch.
+const BATCH: usize = 4096;
+/// Frames that may wait for one worker before it counts as stuck.
+const SESSION_QUEUE: usize = 1024;
+/// Events that a slow watcher may be behind.
+const EVENTS: usize = 65_536;
+
+/// What can be sent to the actor.
+enum Message {
+    Input(Input),
+    Open { session: SessionId, sender: mpsc::Sender<Outgoing> },
+    Watch(oneshot::Sender<(State, broadcast::Receiver<Event>)>),
+    Worker(Event),
+    Stop(oneshot::Sender<()>),
+}
+
+/// What a session sends to its worker.
+#[derive(Debug)]
+pub enum Outgoing {
+    /// Frames, from this reign.
+    Frames(Epoch, Vec<CoordinatorFrame>),
+    /// The end of the session, and why.
+    Close(String),
+}
+
+/// What happened, for whoever watches.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// Records became durable; the first stands at this position.
+    Records(Seq, Arc<[Record]>),
+    /// A worker connected.
+    Worker(Arc<Hello>),
+    /// A worker says what preparing a study is doing.
+    Preparing {
+        /// Who.
+        worker: WorkerId,
+        /// Which study.
+        study: StudyId,
+        /// What, one line.
+        text: String,
+    },
+    /// A worker can work on a study.
+    Ready {
+        /// Who.
+        worker: WorkerId,
+        /// Which study.
+        study: StudyId,
+        /// Facts about the loaded data.
+        facts: String,
+    },
+    /// A worker cannot.
+    NotReady {
+        /// Who.
+        worker: WorkerId,
+        /// Which study.
+        study: StudyId,
+        /// Why and what to do.
+        why: String,
+    },
+    /// A process of an experiment started.
+    Started(ar_common::ExperimentId),
+}
+
+/// Talks to the actor.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    messages: mpsc::Sender<Message>,
+    sessions: Arc<std::sync::atomic::AtomicU64>,
+}
+
+impl std::fmt::Debug for Message {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Message")
+    }
+}
+
+/// The actor has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the coordinator is ending")]
+pub struct Ended;
+
+impl Handle {
+    /// Hands the core an input.
+    ///
+    /// # Errors
+    /// When the actor has ended.
+    pub async fn input(&self, input: Input) -> Result<(), Ended> {
+        self.messages.send(Message::Input(input)).await.map_err(|_| Ended)
+    }
+
+    /// Opens a session. What is to be sent to the worker arrives on the channel.
+    ///
+    /// # Errors
+    /// When the actor has ended.
+    pub async fn open(&self) -> Result<(SessionId, mpsc::Receiver<Outgoing>), Ended> {
+        let session = SessionId(self.sessions.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
+        let (sender, receiver) = mpsc::channel(SESSION_QUEUE);
+        self.messages.send(Message::Open { session, sender }).await.map_err(|_| Ended)?;
+        Ok((session, receiver))
+    }
+
+    /// The durable state as it is now, and every event after it.
+    ///
+    /// # Errors
+    /// When the actor has ended.
+    pub async fn watch(&self) -> Result<(State, broadcast::Receiver<Event>), Ended> {
+        let (sender, receiver) = oneshot::channel();
+        self.messages.send(Message::Watch(sender)).await.map_err(|_| Ended)?;
+        receiver.await.map_err(|_| Ended)
+    }
+
+    /// Passes on what a worker said about itself.
+    ///
+    /// # Errors
+    /// When the actor has ended.
+    pub async fn tell(&self, event: Event) -> Result<(), Ended> {
+        self.messages.send(Message::Worker(event)).await.map_err(|_| Ended)
+    }
+
+    /// Ends the actor after all it was sent before is durable.
+    pub async fn stop(&self) {
+        let (sender, receiver) = oneshot::channel();
+        if self.messages.send(Message::Stop(sender)).await.is_ok() {
+            let _ = receiver.await;
+        }
+    }
+}
+
+struct Actor {
+    core: Core,
+    began: Instant,
+    sessions: HashMap<SessionId, mpsc::Sender<Outgoing>>,
+    events: broadcast::Sender<Event>,
+    /// The durable state: behind `core.state` by what is in flight and gathering.
+    durable: State,
+    gathering: Output,
+    messages: mpsc::Sender<Message>,
+}
+
+/// Opens the reign: replays the journal, writes `StoreMade` if it is new, and `Elected`.
+///
+/// # Errors
+/// When the journal cannot be read or written.
+pub async fn start(
+    mut journal: Box<dyn Journal>,
+    timing: Timing,
+) -> Result<(Handle, tokio::task::JoinHandle<Result<(), JournalError>>), JournalError> {
+    let mut state = journal.replay()?;
+    let mut records = Vec::new();
+    if state.seq == Seq(0) {
+        records.push(Record::StoreMade { format: Record::FORMAT, incarnation: rand::random() });
+    }
+    records.push(Record::Elected { epoch: Epoch(state.epoch.0 + 1) });
+    journal.append(state.seq.next(), records.clone()).await?;
+    records.iter().for_each(|record| state.apply(record));
+
+    let (sender, receiver) = mpsc::channel(4096);
+    let (events, _) = broadcast::channel(EVENTS);
+    let actor = Actor {
+        durable: state.clone(),
+        core: Core::new(state, timing, Millis(0)),
+        began: Instant::now(),
+        sessions: HashMap::new(),
+        events,
+        gathering: Output::default(),
+        messages: sender.clone(),
+    };
+    let handle = Handle { messages: sender, sessions: Arc::default() };
+    Ok((handle, tokio::spawn(actor.run(journal, receiver))))
+}
+
+impl Actor {
+    async fn run(
+        mut self,
+        mut journal: Box<dyn Journal>,
+        mut messages: mpsc::Receiver<Message>,
+    ) -> Result<(), JournalError> {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        self.step(Input::Tick);
+        let mut stopping: Option<oneshot::Sender<()>> = None;
+        loop {
+            let batch = std::mem::take(&mut self.gathering);
+            if batch.records.is_empty() {
+                self.perform(batch.effects);
+                if let Some(stopped) = stopping {
+                    let _ = stopped.send(());
+                    return Ok(());
+                }
+                tokio::select! {
+                    message = messages.recv() => stopping = self.take_all(message, &mut messages),
+                    _ = tick.tick() => self.step(Input::Tick),
+                }
+                continue;
+            }
+            let first = self.durable.seq.next();
+            let mut append = journal.append(first, batch.records.clone());
+            // While this batch is made durable, the next one gathers.
+            loop {
+                let full = self.gathering.records.len() >= BATCH || stopping.is_some();
+                tokio::select! {
+                    appended = &mut append => {
+                        appended?;
+                        break;
+                    }
+                    message = messages.recv(), if !full => stopping = self.take_all(message, &mut messages),
+                }
+            }
+            drop(append);
+            batch.records.iter().for_each(|record| self.durable.apply(record));
+            // Nobody need be watching.
+            let _ = self.events.send(Event::Records(first, batch.records.into()));
+            self.perform(batch.effects);
+        }
+    }
+
+    /// Takes a message and all that are waiting behind it.
+    fn take_all(
+        &mut self,
+        message: Option<Message>,
+        messages: &mut mpsc::Receiver<Message>,
+    ) -> Option<oneshot::Sender<()>> {
+        let mut next = message;
+        while let Some(message) = next {
+            match message {
+                Message::Input(input) => self.step(input),
+                Message::Open { session, sender } => {
+                    self.sessions.insert(session, sender);
+                }
+                Message::Watch(reply) => {
+                    // A watcher that has gone away needs no answer.
+                    let _ = reply.send((self.durable.clone(), self.events.subscribe()));
+                }
+                Message::Worker(event) => {
+                    let _ = self.events.send(event);
+                }
+                Message::Stop(stopped) => return Some(stopped),
+            }
+            if self.gathering.records.len() >= BATCH {
+                break;
+            }
+            next = messages.try_recv().ok();
+        }
+        None
+    }
+
+    fn step(&mut self, input: Input) {
+        tracing::trace!(?input, "input");
+        if let Input::Disconnected { session } = &input {
+            self.sessions.remove(session);
+        }
+        let now = Millis(u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX));
+        let Output { records, effects } = ar_core::step(&mut self.core, input, now);
+        if cfg!(debug_assertions) {
+            let violations = ar_core::check(&self.core);
+            debug_assert!(violations.is_empty(), "{violations:?}");
+        }
+        self.gathering.records.extend(records);
+        self.gathering.effects.extend(effects);
+    }
+
+    fn perform(&mut self, effects: Vec<Effect>) {
+        let epoch = self.durable.epoch;
+        let mut frames: HashMap<SessionId, Vec<CoordinatorFrame>> = HashMap::new();
+        for effect in effects {
+            match effect {
+                Effect::Send { session, frame } => frames.entry(session).or_default().push(frame),
+                Effect::Close { session, why } => self.hand_over(session, Outgoing::Close(why)),
+                Effect::Plan { study, want, as_of, time } => {
+                    let Some(entry) = self.core.state.studies.get(&study) else { continue };
+                    // The core's state may be ahead of `as_of`; the core revalidates what comes back.
+                    let request = planner::Request::new(&self.core.state, entry, want, time);
+                    let messages = self.messages.clone();
+                    tokio::task::spawn_blocking(move || {
+                        let plan = planner::plan(&request);
+                        let _ = messages.blocking_send(Message::Input(Input::Planned { study, as_of, plan }));
+                    });
+                }
+            }
+        }
+        for (session, frames) in frames {
+            self.hand_over(session, Outgoing::Frames(epoch, frames));
+        }
+    }
+
+    fn hand_over(&mut self, session: SessionId, outgoing: Outgoing) {
+        let Some(sender) = self.sessions.get(&session) else { return };
+        if let Err(error) = sender.try_send(outgoing) {
+            // A worker that takes nothing is as good as gone; its leases lapse by themselves.
+            tracing::warn!(session = session.0, %error, "a session is stuck; closing it");
+            self.sessions.remove(&session);
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::exit;
+
+/// Searches for better models, keeps what it learns, and says honestly what beats the base.
+#[derive(Debug, Parser)]
+#[command(name = "ar-coordinator", version, after_help = exit::HELP)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Search on one machine: a CSV in, a ranked and honest answer out
+    Run(Box<RunArgs>),
+    /// Print the results of a study
+    Results(ResultsArgs),
+    /// List the studies of a folder
+    List(ListArgs),
+    /// Predict with the model that a study handed over
+    Predict(PredictArgs),
+    /// The local worker of `run`
+    #[command(hide = true)]
+    Worker(WorkerArgs),
+}
+
+/// Flags of `run`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ar-coordinator run heart.csv
+  ar-coordinator run houses.csv --target price --metric mae --budget 20 --rounds 6
+  ar-coordinator run visits.csv --group patient --drop name --holdout 0.3
+  ar-coordinator run sales.csv --time month --time-limit 30m
+  ar-coordinator run heart.csv --dry-run > study.toml && ar-coordinator run study.toml")]
+pub struct RunArgs {
+    /// A CSV file, or a study.toml printed by --dry-run
+    #[arg(value_name = "INPUT")]
+    pub input: PathBuf,
+    /// Column to predict [default: one named target, label, class or y, else the last]
+    #[arg(long, value_name = "COL")]
+    pub target: Option<String>,
+    /// accuracy, balanced_accuracy, f1, roc_auc, log_loss, rmse, mae or r2 [default: by the target]
+    #[arg(long, value_name = "NAME")]
+    pub metric: Option<String>,
+    /// What makes the models
+    #[arg(long, value_name = "NAME", default_value = "sklearn", value_parser = ["sklearn"])]
+    pub framework: String,
+    /// Experiments in each round [default: 15]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub budget: Option<u32>,
+    /// Rounds [default: 4]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub rounds: Option<u32>,
+    /// Most wall-clock time, e.g. 90s, 30m, 2h; a fifth of it is kept for the verdict
+    #[arg(long, value_name = "DUR", value_parser = duration)]
+    pub time_limit: Option<Duration>,
+    /// Most time for one experiment [default: 60s or 20 times the base, whichever is more]
+    #[arg(long, value_name = "DUR", value_parser = duration)]
+    pub experiment_limit: Option<Duration>,
+    /// Most memory for one experiment beyond the loaded data, e.g. 2GiB [default: a share of the machine's]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub experiment_memory: Option<u64>,
+    /// Experiments at once [default: the cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub slots: Option<u32>,
+    /// Seed of splits, models and search [default: 0]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Share of the rows that is sealed until the end, or none [default: 0.2 where that is at least 200 rows]
+    #[arg(long, value_name = "FRACTION|none")]
+    pub holdout: Option<String>,
+    /// Column whose equal values stay in one fold
+    #[arg(long, value_name = "COL")]
+    pub group: Option<String>,
+    /// Column that orders the rows; folds then predict forward in time
+    #[arg(long, value_name = "COL")]
+    pub time: Option<String>,
+    /// Columns to leave out
+    #[arg(long, value_name = "COL", num_args = 1..)]
+    pub drop: Vec<String>,
+    /// Your own Python with scikit-learn, pandas and msgpack; nothing is installed into it
+    #[arg(long, value_name = "PATH")]
+    pub python: Option<PathBuf>,
+    /// Folder for the store and the results
+    #[arg(long, value_name = "DIR", default_value = "autoresearch")]
+    pub out: PathBuf,
+    /// Print the study as TOML and run nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print results.json at the end, and nothing else, to standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `results`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  ar-coordinator results heart-statlog")]
+pub struct ResultsArgs {
+    /// A study: its name, its folder, or the first digits of its id
+    pub study: String,
+    /// Folder with the store and the results
+    #[arg(long, value_name = "DIR", default_value = "autoresearch")]
+    pub out: PathBuf,
+    /// Print results.json
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `list`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  ar-coordinator list --json")]
+pub struct ListArgs {
+    /// Folder with the store and the results
+    #[arg(long, value_name = "DIR", default_value = "autoresearch")]
+    pub out: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `predict`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  ar-coordinator predict heart-statlog new-patients.csv > predictions.csv")]
+pub struct PredictArgs {
+    /// A study: its name, its folder, or the first digits of its id
+    pub study: String,
+    /// The rows to predict; the target column may be absent
+    pub data: PathBuf,
+    /// Where to write the predictions [default: standard output]
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Folder with the store and the results
+    #[arg(long, value_name = "DIR", default_value = "autoresearch")]
+    pub out: PathBuf,
+    /// Your own Python, as for `run`
+    #[arg(long, value_name = "PATH")]
+    pub python: Option<PathBuf>,
+}
+
+/// Flags of the hidden worker command.
+#[derive(Debug, Args)]
+pub struct WorkerArgs {
+    /// Where the coordinator listens
+    #[arg(long)]
+    pub coordinator: String,
+    /// File with the token
+    #[arg(long)]
+    pub token_file: PathBuf,
+    /// Its folder
+    #[arg(long)]
+    pub folder: PathBuf,
+    /// Its name
+    #[arg(long)]
+    pub name: String,
+    /// Experiments at once
+    #[arg(long)]
+    pub slots: Option<u32>,
+    /// The user's own interpreter
+    #[arg(long)]
+    pub python: Option<PathBuf>,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text)
+        .map_err(|error| format!("{error}; write it like 90s, 30m or 2h"))?;
+    if duration.is_zero() {
+        return Err("it must be more than nothing".to_owned());
+    }
+    Ok(duration)
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    let wrong = || format!("`{text}` is no size; write it like 512MiB or 2GiB");
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, unit) = text.split_at(split);
+    let number: u64 = digits.parse().map_err(|_| wrong())?;
+    let factor: u64 = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kb" | "kib" => 1 << 10,
+        "m" | "mb" | "mib" => 1 << 20,
+        "g" | "gb" | "gib" => 1 << 30,
+        _ => return Err(wrong()),
+    };
+    number.checked_mul(factor).filter(|bytes| *bytes > 0).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_and_durations_are_read_as_people_write_them() {
+        assert_eq!(size("2GiB"), Ok(2 << 30));
+        assert_eq!(size("512m"), Ok(512 << 20));
+        assert!(size("much").is_err());
+        assert!(size("0").is_err());
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert!(duration("0s").is_err());
+    }
+}

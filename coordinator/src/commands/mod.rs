@@ -1,0 +1,56 @@
+//! The commands: each returns how it ended; what goes wrong is told in one line on standard error.
+
+pub mod list;
+mod output;
+mod predict;
+pub mod results;
+mod run;
+mod show;
+
+use crate::cli::{Cli, Command};
+use crate::exit::Exit;
+use crate::{commands, local};
+
+use output::complain;
+
+/// Runs the command that was asked for.
+pub fn execute(cli: Cli) -> Exit {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(&format!("cannot start: {error}"));
+            return Exit::Internal;
+        }
+    };
+    let exit = runtime.block_on(async {
+        match cli.command {
+            Command::Run(args) => run::run(*args).await,
+            Command::Results(args) => print(commands::results::results(&args.out, &args.study, args.json)),
+            Command::List(args) => print(commands::list::list(&args.out, args.json)),
+            Command::Predict(args) => predict::predict(args).await,
+            Command::Worker(args) => match local::worker(args).await {
+                Ok(()) => Exit::Done,
+                Err(error) => {
+                    complain(&error.to_string());
+                    Exit::Internal
+                }
+            },
+        }
+    });
+    // A task that waits on something slow must not hold the exit.
+    runtime.shutdown_background();
+    exit
+}
+
+fn print<E: std::fmt::Display>(text: Result<String, E>) -> Exit {
+    match text {
+        Ok(text) => {
+            output::say(&text);
+            Exit::Done
+        }
+        Err(error) => {
+            complain(&error.to_string());
+            Exit::BadInput
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What `run` shows before it starts: the machine, the data, the task, the space.
+
+use ar_common::Task;
+use ar_common::frames::Hardware;
+
+use super::output::Console;
+use crate::data::ColumnKind;
+use crate::intake::Intake;
+
+/// Options named of those left out for one reason, before "and n more".
+const NAMED: usize = 6;
+
+/// Shows a study that is about to run.
+pub(crate) fn study(console: Console, hardware: &Hardware, slots: u32, intake: &Intake) {
+    for line in lines(hardware, slots, intake) {
+        console.line(&line);
+    }
+}
+
+fn lines(hardware: &Hardware, slots: u32, intake: &Intake) -> Vec<String> {
+    let mut lines = vec![
+        format!(
+            "machine   {}, {} cores, {:.1} GiB ({}); {slots} experiments at once, no GPU is used",
+            hardware.cpu,
+            hardware.cores,
+            hardware.memory as f64 / f64::from(1 << 30),
+            hardware.platform
+        ),
+        data(intake),
+    ];
+    lines.extend(task(intake));
+    lines.extend(intake.profile.notes.iter().map(|note| format!("          {note}")));
+    lines.extend(space(intake));
+    lines
+}
+
+fn data(intake: &Intake) -> String {
+    let profile = &intake.profile;
+    let kinds = [
+        (ColumnKind::Numeric, "numeric"),
+        (ColumnKind::Categorical, "categorical"),
+        (ColumnKind::Date, "date"),
+        (ColumnKind::Text, "text"),
+    ];
+    let counts: Vec<String> = kinds
+        .iter()
+        .filter(|(kind, _)| profile.has(*kind))
+        .map(|(kind, word)| format!("{} {word}", profile.count(*kind)))
+        .collect();
+    format!(
+        "data      {}: {} rows, {} columns ({}), {} missing cells",
+        intake.spec.data.path,
+        profile.rows,
+        profile.columns.len(),
+        counts.join(", "),
+        profile.missing_cells
+    )
+}
+
+fn task(intake: &Intake) -> Vec<String> {
+    let (profile, spec) = (&intake.profile, &intake.spec);
+    let classes = match profile.task {
+        Task::Classification => {
+            let shown: Vec<String> =
+                profile.classes.iter().take(8).map(|(class, count)| format!("{class} {count}")).collect();
+            let more = if profile.classes.len() > 8 { ", ..." } else { "" };
+            format!("; classes: {}{more}", shown.join(", "))
+        }
+        Task::Regression => String::new(),
+    };
+    let direction = match spec.metric.direction {
+        ar_common::Direction::Maximize => "higher is better",
+        ar_common::Direction::Minimize => "lower is better",
+    };
+    vec![
+        format!("task      {} of `{}` ({}){classes}", profile.task, profile.target, profile.task_reason),
+        format!("metric    {} ({direction}); change it with --metric", spec.metric.name),
+        format!("splits    {} folds, seed {}; {}", spec.splits.folds, spec.seed, profile.holdout_reason),
+    ]
+}
+
+fn space(intake: &Intake) -> Vec<String> {
+    let spec = &intake.spec;
+    let sizes: Vec<String> =
+        spec.space.dimensions.iter().map(|d| format!("{} {}", d.name, d.searched().count())).collect();
+    let mut lines = vec![
+        format!("space     {} = {} combinations", sizes.join(" x "), spec.space.combinations()),
+        format!(
+            "budget    {} rounds of {} = {} experiments, {} of them kept for confirming the best against the base",
+            spec.budget.rounds,
+            spec.budget.per_round,
+            spec.budget.total(),
+            spec.budget.confirmation()
+        ),
+    ];
+    // Options that were left out for one reason stand on one line.
+    let mut reasons: Vec<(&str, Vec<String>)> = Vec::new();
+    for option in &intake.left_out {
+        let name = format!("{}={}", option.dimension, option.option);
+        match reasons.iter_mut().find(|(reason, _)| *reason == option.reason) {
+            Some((_, names)) => names.push(name),
+            None => reasons.push((&option.reason, vec![name])),
+        }
+    }
+    for (reason, names) in reasons {
+        let more = names.len().saturating_sub(NAMED);
+        let shown = names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        lines.push(format!("left out  {shown}{more}: {reason}"));
+    }
+    lines
+}

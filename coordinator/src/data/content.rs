@@ -1,0 +1,290 @@
+//! The file as bytes: what it is, its digest, its encoding, and whether its quotes close.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use ar_common::Digest;
+use serde::Serialize;
+
+use super::error::DataError;
+
+/// How bytes become text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Encoding {
+    /// UTF-8, with or without a byte order mark.
+    Utf8,
+    /// Latin-1, the fallback for bytes that are not UTF-8.
+    Latin1,
+}
+
+impl Encoding {
+    /// The text of `bytes`.
+    pub(super) fn decode(self, bytes: &[u8]) -> Cow<'_, str> {
+        match self {
+            Self::Utf8 => String::from_utf8_lossy(bytes),
+            Self::Latin1 => match std::str::from_utf8(bytes) {
+                Ok(text) if text.is_ascii() => Cow::Borrowed(text),
+                _ => Cow::Owned(bytes.iter().map(|&byte| char::from(byte)).collect()),
+            },
+        }
+    }
+}
+
+/// The byte order mark of UTF-8.
+pub(super) const BOM: &[u8] = b"\xef\xbb\xbf";
+
+/// How much of the file decides about its format and delimiter.
+const HEAD_BYTES: u64 = 256 * 1024;
+
+/// The first bytes of the file, without the byte order mark.
+pub(super) struct Head {
+    pub(super) bytes: Vec<u8>,
+    /// Whether these are all bytes of the file.
+    pub(super) complete: bool,
+}
+
+/// What the first pass found out.
+pub(super) struct Content {
+    pub(super) digest: Digest,
+    pub(super) encoding: Encoding,
+    pub(super) has_bom: bool,
+}
+
+type Magic = (&'static [u8], &'static str, &'static str);
+
+const EXPORT: &str = "export it as csv";
+const UNPACK: &str = "unpack it and give the csv file inside";
+const UTF8: &str = "save it as utf-8 text";
+
+const MAGIC: [Magic; 14] = [
+    (b"\x1f\x8b", "gzip-compressed", UNPACK),
+    (b"\x28\xb5\x2f\xfd", "zstd-compressed", UNPACK),
+    (b"\xfd7zXZ\0", "xz-compressed", UNPACK),
+    (b"BZh91AY&SY", "bzip2-compressed", UNPACK),
+    (b"PAR1", "a parquet file", EXPORT),
+    (b"PK\x03\x04", "an excel workbook or a zip archive", EXPORT),
+    (b"\xd0\xcf\x11\xe0", "an old excel workbook", EXPORT),
+    (b"SQLite format 3\0", "an sqlite database", EXPORT),
+    (b"ARROW1", "an arrow file", EXPORT),
+    (b"\x89HDF", "an hdf5 file", EXPORT),
+    (b"\xff\xfe", "utf-16 text", UTF8),
+    (b"\xfe\xff", "utf-16 text", UTF8),
+    (b"<!doctype html", "a web page", "download the csv file itself"),
+    (b"<html", "a web page", "download the csv file itself"),
+];
+
+fn magic(bytes: &[u8]) -> Option<Magic> {
+    let found = |m: &&Magic| bytes.get(..m.0.len()).is_some_and(|start| start.eq_ignore_ascii_case(m.0));
+    MAGIC.iter().find(found).copied()
+}
+
+fn open(path: &Path) -> Result<File, DataError> {
+    let facts = std::fs::metadata(path).map_err(|e| DataError::io(path, e))?;
+    if facts.is_dir() {
+        return Err(DataError::Directory { path: path.to_owned() });
+    }
+    // Opening a pipe would wait for a writer, and the file is read more than once.
+    if !facts.is_file() {
+        return Err(DataError::NotAFile { path: path.to_owned() });
+    }
+    File::open(path).map_err(|e| DataError::io(path, e))
+}
+
+/// Reads the start of the file and refuses what is recognisably no CSV.
+pub(super) fn head(path: &Path) -> Result<Head, DataError> {
+    let file = open(path)?;
+    let mut bytes = Vec::new();
+    file.take(HEAD_BYTES).read_to_end(&mut bytes).map_err(|e| DataError::io(path, e))?;
+    let complete = (bytes.len() as u64) < HEAD_BYTES;
+    if let Some((_, format, advice)) = magic(&bytes) {
+        return Err(DataError::NotCsv { path: path.to_owned(), format, advice });
+    }
+    if bytes.starts_with(BOM) {
+        bytes.drain(..BOM.len());
+    }
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Err(DataError::Empty { path: path.to_owned() });
+    }
+    Ok(Head { bytes, complete })
+}
+
+/// Reads the whole file once.
+pub(super) fn scan(path: &Path, delimiter: u8) -> Result<Content, DataError> {
+    let mut file = open(path)?;
+    let mut hasher = blake3::Hasher::new();
+    let mut utf8 = Utf8::default();
+    let mut quotes = Quotes::new(delimiter);
+    let (mut first, mut controls, mut total) = (true, 0_usize, 0_usize);
+    let mut has_bom = false;
+    let mut buffer = vec![0; 256 * 1024];
+    loop {
+        let read = match file.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(read) => read,
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(e) => return Err(DataError::io(path, e)),
+        };
+        let mut chunk = buffer.get(..read).unwrap_or_default();
+        hasher.update(chunk);
+        if first {
+            first = false;
+            has_bom = chunk.starts_with(BOM);
+            chunk = chunk.strip_prefix(BOM).unwrap_or(chunk);
+        }
+        if chunk.contains(&0) {
+            let what = "it holds NUL bytes".to_owned();
+            return Err(DataError::Binary { path: path.to_owned(), what });
+        }
+        controls += chunk.iter().filter(|&&byte| is_control(byte)).count();
+        total += chunk.len();
+        utf8.feed(chunk);
+        quotes.feed(chunk);
+    }
+    if controls * 100 > total {
+        let what = format!("{controls} of {total} bytes are control characters");
+        return Err(DataError::Binary { path: path.to_owned(), what });
+    }
+    if let Some(line) = quotes.open_since() {
+        return Err(DataError::UnterminatedQuote { path: path.to_owned(), line });
+    }
+    let encoding = if utf8.is_valid() { Encoding::Utf8 } else { Encoding::Latin1 };
+    Ok(Content { digest: Digest::from_hasher(&hasher), encoding, has_bom })
+}
+
+/// Whether a byte has no place in a text file.
+fn is_control(byte: u8) -> bool {
+    byte.is_ascii_control() && !byte.is_ascii_whitespace()
+}
+
+/// Whether a stream is UTF-8; a character may be cut by the end of a chunk.
+#[derive(Default)]
+struct Utf8 {
+    invalid: bool,
+    cut: Vec<u8>,
+}
+
+impl Utf8 {
+    fn feed(&mut self, chunk: &[u8]) {
+        if self.invalid {
+            return;
+        }
+        let mut rest = chunk;
+        // Completes the cut character byte by byte; it has at most four.
+        while let ([_, ..], Some((&byte, after))) = (self.cut.as_slice(), rest.split_first()) {
+            self.cut.push(byte);
+            rest = after;
+            match std::str::from_utf8(&self.cut) {
+                Ok(_) => self.cut.clear(),
+                Err(e) if e.error_len().is_none() => {}
+                Err(_) => {
+                    self.invalid = true;
+                    return;
+                }
+            }
+        }
+        if let Err(e) = std::str::from_utf8(rest) {
+            self.invalid = e.error_len().is_some();
+            self.cut = rest.get(e.valid_up_to()..).unwrap_or_default().to_vec();
+        }
+    }
+
+    fn is_valid(&self) -> bool {
+        !self.invalid && self.cut.is_empty()
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum At {
+    CellStart,
+    Bare,
+    Quoted,
+    /// After a quote inside quotes: the end of the cell, or half of a doubled quote.
+    QuoteInQuoted,
+}
+
+/// Follows quotes through the file, because the parser takes the end of the file for their end.
+struct Quotes {
+    delimiter: u8,
+    at: At,
+    line: u64,
+    opened: u64,
+}
+
+impl Quotes {
+    fn new(delimiter: u8) -> Self {
+        Self { delimiter, at: At::CellStart, line: 1, opened: 1 }
+    }
+
+    fn feed(&mut self, chunk: &[u8]) {
+        // Most files quote nothing: without a quote only the lines and the last byte matter.
+        let in_quotes = matches!(self.at, At::Quoted | At::QuoteInQuoted);
+        if !in_quotes && !chunk.contains(&b'"') {
+            self.line += chunk.iter().filter(|&&byte| byte == b'\n').count() as u64;
+            if let Some(&last) = chunk.last() {
+                self.at = self.after_bare(last);
+            }
+            return;
+        }
+        for &byte in chunk {
+            self.line += u64::from(byte == b'\n');
+            self.at = match (self.at, byte) {
+                (At::CellStart, b'"') => {
+                    self.opened = self.line;
+                    At::Quoted
+                }
+                (At::Quoted, b'"') => At::QuoteInQuoted,
+                (At::Quoted, _) | (At::QuoteInQuoted, b'"') => At::Quoted,
+                (At::CellStart | At::Bare | At::QuoteInQuoted, byte) => self.after_bare(byte),
+            };
+        }
+    }
+
+    fn after_bare(&self, byte: u8) -> At {
+        if byte == self.delimiter || byte == b'\n' || byte == b'\r' { At::CellStart } else { At::Bare }
+    }
+
+    /// The line on which a quote was opened that is still open.
+    fn open_since(&self) -> Option<u64> {
+        (self.at == At::Quoted).then_some(self.opened)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_character_cut_between_chunks_is_whole() {
+        for (bytes, valid) in [("aé€😀z".as_bytes(), true), (b"a\xe9z", false), (b"a\xe2\x82", false)] {
+            for size in 1..=bytes.len() {
+                let mut utf8 = Utf8::default();
+                bytes.chunks(size).for_each(|chunk| utf8.feed(chunk));
+                assert_eq!(utf8.is_valid(), valid, "{bytes:?} by {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn quotes_are_followed_whatever_the_chunks() {
+        let cases: [(&[u8], Option<u64>); 7] = [
+            (b"a,b\n\"x\ny\",2\n", None),
+            (b"a,b\n1,2\n\"x\ny,2\n", Some(3)),
+            (b"a,b\n\"say \"\"hi\"\"\",2", None),
+            (b"a,b\n\"say \"\"hi\"\",2", Some(2)),
+            (b"a,b\n5\",2\n3,it\"s", None),
+            (b"a,b\n1,\"", Some(2)),
+            (b"a;b\n1;\"x\n", Some(2)),
+        ];
+        for (bytes, open) in cases {
+            let delimiter = if bytes.contains(&b';') { b';' } else { b',' };
+            for size in 1..=bytes.len() {
+                let mut quotes = Quotes::new(delimiter);
+                bytes.chunks(size).for_each(|chunk| quotes.feed(chunk));
+                assert_eq!(quotes.open_since(), open, "{:?} by {size}", String::from_utf8_lossy(bytes));
+            }
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! The journal: the durable, ordered record of the coordinator, and its only truth.
+//!
+//! [`RedbJournal`] keeps it in one folder of one machine; [`MemoryJournal`] keeps it in memory for
+//! tests and the simulation. What a record *means* is not known here: [`ar_core::State`] folds it.
+//!
+//! *Architecture Invariant:* a journal that cannot be read in full is an error that says what is
+//! wrong. Nothing here drops, skips or repairs a record.
+
+mod embedded;
+mod envelope;
+mod error;
+mod files;
+mod lock;
+mod memory;
+mod quiet;
+mod store;
+mod tail;
+
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
+use std::pin::Pin;
+
+use ar_common::Seq;
+use ar_core::{Record, State};
+
+pub use embedded::RedbJournal;
+pub use error::JournalError;
+pub use memory::{Failure, MemoryJournal};
+
+/// A future that the trait's callers may hold without knowing the store.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A record and where it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// Its position, from 1 without gaps.
+    pub seq: Seq,
+    /// What happened.
+    pub record: Record,
+}
+
+/// A durable sequence of records.
+pub trait Journal: Send {
+    /// Makes `records` durable as `first`, `first + 1`, ...; all of them or none. `first` must follow
+    /// the last record. Once the future is `Ok` they survive a crash and a power cut.
+    ///
+    /// After an error it is not known whether they are there, so this journal takes no more: open it
+    /// again and replay. Only [`JournalError::NotNext`] leaves it usable. A dropped future does not
+    /// take its records back.
+    fn append<'a>(&'a mut self, first: Seq, records: Vec<Record>) -> BoxFuture<'a, Result<(), JournalError>>;
+
+    /// Visits every record from the start, in order. Blocks; meant for the start of a process.
+    fn each(&mut self, visit: &mut dyn FnMut(Entry)) -> Result<(), JournalError>;
+
+    /// Folds every record from the start, in order. Blocks; meant for the start of a process.
+    fn replay(&mut self) -> Result<State, JournalError> {
+        let mut state = State::default();
+        self.each(&mut |entry| state.apply(&entry.record))?;
+        Ok(state)
+    }
+}

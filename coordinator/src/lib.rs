@@ -1,0 +1,25 @@
+//! The coordinator: the shell around the pure core and the pure search.
+//!
+//! ```text
+//! rpc / timer / plan -> Input -> core.step -> records, and effects that are held back
+//!       batch of records -> journal.append (durable) -> its effects run, in order
+//! ```
+//!
+//! *Architecture Invariant:* no frame, ack or answer leaves before the records that it rests on are
+//! durable. `core` and `search` do not know each other; [`planner`] joins them. The worker library is
+//! linked in one place, [`local`].
+
+pub mod actor;
+pub mod catalog;
+pub mod cli;
+pub mod commands;
+pub mod data;
+pub mod exit;
+pub mod intake;
+pub mod journal;
+pub mod local;
+pub mod planner;
+pub mod progress;
+pub mod results;
+pub mod rpc;
+pub mod summary;

@@ -1,0 +1,114 @@
+//! The one place where the coordinator's binary meets the worker library: `run` starts a local worker
+//! as a process of its own, and `predict` uses the environment that the worker made.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use ar_common::WorkerId;
+use ar_common::frames::Hardware;
+use ar_net::Token;
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+
+pub use ar_worker::WorkerError;
+pub use ar_worker::environment::EnvironmentError;
+
+use crate::cli::WorkerArgs;
+
+/// How long an asked worker may take to leave before it is killed.
+const LEAVE: Duration = Duration::from_secs(5);
+
+/// How a local worker is started.
+#[derive(Debug, Clone)]
+pub struct LocalWorker {
+    /// Where the coordinator listens.
+    pub coordinator: String,
+    /// File with the token.
+    pub token_file: PathBuf,
+    /// The worker's folder.
+    pub folder: PathBuf,
+    /// Experiments at once.
+    pub slots: Option<u32>,
+    /// The user's own interpreter.
+    pub python: Option<PathBuf>,
+}
+
+/// This machine.
+pub fn hardware() -> Hardware {
+    ar_worker::hardware::report()
+}
+
+impl LocalWorker {
+    /// Starts this binary again as a worker. It leaves when its standard input closes, so it never
+    /// outlives this process.
+    ///
+    /// # Errors
+    /// When the process cannot be started.
+    pub fn start(&self) -> io::Result<Child> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("worker").args(["--coordinator", &self.coordinator, "--name", "local"]);
+        command.arg("--token-file").arg(&self.token_file).arg("--folder").arg(&self.folder);
+        if let Some(slots) = self.slots {
+            command.args(["--slots", &slots.to_string()]);
+        }
+        if let Some(python) = &self.python {
+            command.arg("--python").arg(python);
+        }
+        // Its own group: a Ctrl-C at the terminal reaches the coordinator alone, which then asks it.
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
+        command.kill_on_drop(true).spawn()
+    }
+}
+
+/// Asks a local worker to leave and waits until it is gone.
+pub async fn leave(mut child: Child) {
+    drop(child.stdin.take());
+    if tokio::time::timeout(LEAVE, child.wait()).await.is_err() {
+        tracing::warn!("the local worker did not leave; killing it");
+        let _ = child.kill().await;
+    }
+}
+
+/// The hidden `worker` command.
+///
+/// # Errors
+/// When the token cannot be read or the worker cannot work.
+pub async fn worker(args: WorkerArgs) -> Result<(), Box<dyn std::error::Error>> {
+    ar_net::durable::private_folder(&args.folder)?;
+    ar_net::logs::start(Some(&args.folder.join("worker.log")), "info")?;
+    let (sender, leave) = watch::channel(false);
+    // The parent holds the other end and never writes: the end of input is the end of the parent.
+    std::thread::spawn(move || {
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        let _ = sender.send(true);
+        std::mem::forget(sender);
+    });
+    let config = ar_worker::WorkerConfig {
+        coordinator: args.coordinator,
+        token: Token::load(&args.token_file)?,
+        name: WorkerId(args.name),
+        slots: args.slots,
+        folder: args.folder,
+        cache: None,
+        python: args.python,
+        leave,
+        drain_grace: Duration::ZERO,
+    };
+    ar_worker::run(config).await?;
+    Ok(())
+}
+
+/// The Python environment of this version, made if it is not there.
+///
+/// # Errors
+/// When it cannot be made; the error says how to mend that.
+pub async fn environment(
+    python: Option<&Path>,
+    progress: impl Fn(String) + Send + Sync,
+) -> Result<PathBuf, EnvironmentError> {
+    let cache = ar_worker::environment::default_cache().unwrap_or_else(std::env::temp_dir);
+    let request = ar_worker::environment::Request { lock: ar_runner::REQUIREMENTS, cache: &cache, python };
+    Ok(ar_worker::environment::ensure(&request, progress).await?.python)
+}

@@ -1,0 +1,240 @@
+//! gRPC: sessions of workers, and blobs. Every call carries the token.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use ar_common::frames::WorkerFrame;
+use ar_common::{Digest, Outcome, WorkerId};
+use ar_core::{Input, SessionId};
+use ar_net::{BlobStore, Token, transfer};
+use ar_proto::v1::coordinator_server::{Coordinator, CoordinatorServer};
+use ar_proto::v1::{BlobChunk, BlobRequest, BlobStored, CoordinatorMessage, WorkerMessage};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_stream::Stream;
+use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::actor::{Ended, Event, Handle, Outgoing};
+
+/// Frames that wait between a session and the wire.
+const OUTBOUND: usize = 16;
+
+/// The service.
+#[derive(Debug, Clone)]
+pub struct Service {
+    handle: Handle,
+    blobs: BlobStore,
+    token: Arc<Token>,
+}
+
+/// Serves until `stop` resolves.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    handle: Handle,
+    blobs: BlobStore,
+    token: Token,
+    stop: impl Future<Output = ()> + Send,
+) -> Result<(), tonic::transport::Error> {
+    let service = Service { handle, blobs, token: Arc::new(token) };
+    let service = CoordinatorServer::new(service)
+        .max_decoding_message_size(ar_proto::MESSAGE_LIMIT)
+        .max_encoding_message_size(ar_proto::MESSAGE_LIMIT);
+    tonic::transport::Server::builder()
+        .http2_keepalive_interval(Some(std::time::Duration::from_secs(10)))
+        .http2_keepalive_timeout(Some(std::time::Duration::from_secs(20)))
+        .tcp_nodelay(true)
+        .add_service(service)
+        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop)
+        .await
+}
+
+impl From<Ended> for Status {
+    fn from(ended: Ended) -> Self {
+        Self::unavailable(ended.to_string())
+    }
+}
+
+impl Service {
+    fn authorize<T>(&self, request: &Request<T>) -> Result<(), Status> {
+        let header = request.metadata().get(ar_proto::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        match header {
+            Some(header) if self.token.matches(header) => Ok(()),
+            given => {
+                let what = if given.is_some() { "a wrong token" } else { "no token" };
+                tracing::warn!(from = ?request.remote_addr(), what, "refused");
+                Err(Status::unauthenticated(format!("{what}; use the coordinator's token file (--token-file)")))
+            }
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl Coordinator for Service {
+    type SessionStream = ReceiverStream<Result<CoordinatorMessage, Status>>;
+    type GetBlobStream = Pin<Box<dyn Stream<Item = Result<BlobChunk, Status>> + Send>>;
+
+    async fn session(
+        &self,
+        request: Request<Streaming<WorkerMessage>>,
+    ) -> Result<Response<Self::SessionStream>, Status> {
+        self.authorize(&request)?;
+        let (session, outgoing) = self.handle.open().await?;
+        let (sender, receiver) = mpsc::channel(OUTBOUND);
+        tokio::spawn(send(outgoing, sender.clone()));
+        let inbound = Inbound { session, worker: None, handle: self.handle.clone(), blobs: self.blobs.clone() };
+        tokio::spawn(inbound.read(request.into_inner(), sender));
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+
+    async fn get_blob(&self, request: Request<BlobRequest>) -> Result<Response<Self::GetBlobStream>, Status> {
+        self.authorize(&request)?;
+        let digest: Digest = request
+            .into_inner()
+            .digest
+            .parse()
+            .map_err(|error: ar_common::digest::DigestError| Status::invalid_argument(error.to_string()))?;
+        if !self.blobs.contains(&digest) {
+            return Err(Status::not_found(format!("blob {digest} is not in the store")));
+        }
+        Ok(Response::new(Box::pin(transfer::chunks(&self.blobs, digest))))
+    }
+
+    async fn put_blob(&self, request: Request<Streaming<BlobChunk>>) -> Result<Response<BlobStored>, Status> {
+        self.authorize(&request)?;
+        let mut stream = request.into_inner();
+        let first = stream.message().await?.ok_or_else(|| Status::invalid_argument("no chunk came"))?;
+        let digest: Digest = first
+            .digest
+            .parse()
+            .map_err(|error: ar_common::digest::DigestError| Status::invalid_argument(error.to_string()))?;
+        let refused = |error: ar_net::BlobError| Status::invalid_argument(error.to_string());
+        let mut receiving = self.blobs.receive(digest).map_err(refused)?;
+        let mut next = Some(first);
+        while let Some(chunk) = next {
+            if receiving.bytes() + chunk.data.len() as u64 > transfer::BLOB_LIMIT {
+                return Err(Status::resource_exhausted("the blob is larger than any may be"));
+            }
+            receiving.piece(&chunk.data).map_err(refused)?;
+            next = stream.message().await?;
+        }
+        let bytes = receiving.finish().map_err(refused)?;
+        Ok(Response::new(BlobStored { bytes }))
+    }
+}
+
+/// Carries what the actor says to the wire.
+async fn send(
+    mut outgoing: mpsc::Receiver<Outgoing>,
+    wire: mpsc::Sender<Result<CoordinatorMessage, Status>>,
+) {
+    while let Some(next) = outgoing.recv().await {
+        let (message, last) = match next {
+            Outgoing::Frames(epoch, frames) => (Ok(ar_proto::coordinator_message(epoch, &frames)), false),
+            Outgoing::Close(why) => (Err(Status::failed_precondition(why)), true),
+        };
+        if wire.send(message).await.is_err() || last {
+            return;
+        }
+    }
+}
+
+/// Reads a worker's frames.
+struct Inbound {
+    session: SessionId,
+    worker: Option<WorkerId>,
+    handle: Handle,
+    blobs: BlobStore,
+}
+
+impl Inbound {
+    async fn read(
+        mut self,
+        mut stream: Streaming<WorkerMessage>,
+        wire: mpsc::Sender<Result<CoordinatorMessage, Status>>,
+    ) {
+        let ended = loop {
+            match stream.message().await {
+                Ok(Some(message)) => match self.take(message).await {
+                    Ok(()) => {}
+                    Err(status) => break Some(status),
+                },
+                Ok(None) => break None,
+                Err(status) => {
+                    tracing::debug!(session = self.session.0, %status, "a session ended");
+                    break None;
+                }
+            }
+        };
+        if let Some(status) = ended {
+            tracing::warn!(session = self.session.0, %status, "closing a session");
+            let _ = wire.send(Err(status)).await;
+        }
+        // The actor may have ended before; then nobody need be told.
+        let _ = self.handle.input(Input::Disconnected { session: self.session }).await;
+    }
+
+    async fn take(&mut self, message: WorkerMessage) -> Result<(), Status> {
+        let frames = ar_proto::read_worker_message(message)
+            .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        for frame in frames {
+            self.frame(frame).await?;
+        }
+        Ok(())
+    }
+
+    async fn frame(&mut self, frame: WorkerFrame) -> Result<(), Status> {
+        let session = self.session;
+        if let WorkerFrame::Hello(hello) = frame {
+            self.worker = Some(hello.worker.clone());
+            self.handle.tell(Event::Worker(Arc::new(hello.clone()))).await?;
+            return Ok(self.handle.input(Input::Hello { session, hello }).await?);
+        }
+        let Some(worker) = self.worker.clone() else {
+            return Err(Status::invalid_argument("the first frame of a session is Hello"));
+        };
+        let input = match frame {
+            WorkerFrame::Hello(_) => return Ok(()),
+            WorkerFrame::Preparing { study, text } => {
+                return Ok(self.handle.tell(Event::Preparing { worker, study, text }).await?);
+            }
+            WorkerFrame::Ready { study, unavailable, facts } => {
+                self.handle.tell(Event::Ready { worker, study: study.clone(), facts }).await?;
+                Input::Ready { session, study, unavailable }
+            }
+            WorkerFrame::NotReady { study, why } => {
+                self.handle.tell(Event::NotReady { worker, study: study.clone(), why: why.clone() }).await?;
+                Input::NotReady { session, study, why }
+            }
+            WorkerFrame::Heartbeat { leases, draining } => Input::Heartbeat { session, leases, draining },
+            WorkerFrame::Started { lease } => {
+                self.handle.tell(Event::Started(lease.experiment)).await?;
+                Input::Started { session, lease }
+            }
+            WorkerFrame::Released { leases } => Input::Released { session, leases },
+            WorkerFrame::Completed { lease, outcome, digest } => {
+                self.check_blobs(&outcome)?;
+                if ar_common::frames::outcome_digest(&outcome) != digest {
+                    return Err(Status::data_loss("a result does not hash to its digest"));
+                }
+                Input::Completed { session, lease, outcome, digest }
+            }
+        };
+        Ok(self.handle.input(input).await?)
+    }
+
+    /// A result may name only blobs that are here.
+    fn check_blobs(&self, outcome: &Outcome) -> Result<(), Status> {
+        let artifacts = outcome.measures().map(|measures| measures.artifacts.as_slice()).unwrap_or_default();
+        match artifacts.iter().find(|artifact| !self.blobs.contains(&artifact.digest)) {
+            Some(missing) => Err(Status::invalid_argument(format!(
+                "a result names blob {} ({}), which was not sent",
+                missing.digest, missing.name
+            ))),
+            None => Ok(()),
+        }
+    }
+}

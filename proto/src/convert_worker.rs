@@ -1,0 +1,190 @@
+//! Frames from worker to coordinator.
+
+use ar_common::WorkerId;
+use ar_common::frames::{Hello, Unavailable, WorkerFrame};
+
+use crate::fields::{self, WireError, held_in, held_out, invalid, lease_in, lease_out, need, text};
+use crate::v1::{self, worker_frame::Frame};
+
+/// Puts a batch of frames into one message.
+pub fn worker_message<'a>(frames: impl IntoIterator<Item = &'a WorkerFrame>) -> v1::WorkerMessage {
+    let frames = frames.into_iter().map(|frame| v1::WorkerFrame { frame: Some(frame_out(frame)) }).collect();
+    v1::WorkerMessage { frames }
+}
+
+/// Reads a batch of frames.
+///
+/// # Errors
+/// When a frame lacks a field or has one that makes no sense.
+pub fn read_worker_message(message: v1::WorkerMessage) -> Result<Vec<WorkerFrame>, WireError> {
+    message.frames.into_iter().map(|frame| frame_in(need(frame.frame, "frame")?)).collect()
+}
+
+fn frame_out(frame: &WorkerFrame) -> Frame {
+    match frame {
+        WorkerFrame::Hello(hello) => Frame::Hello(v1::Hello {
+            worker: hello.worker.0.clone(),
+            boot: hello.boot,
+            protocol_min: hello.protocol_min,
+            protocol_max: hello.protocol_max,
+            hardware: Some(fields::hardware_out(&hello.hardware)),
+            slots: hello.slots,
+            leases: hello.leases.iter().map(held_out).collect(),
+            spooled: hello.spooled.iter().map(lease_out).collect(),
+        }),
+        WorkerFrame::Preparing { study, text } => {
+            Frame::Preparing(v1::Preparing { study: study.0.clone(), text: text.clone() })
+        }
+        WorkerFrame::Ready { study, unavailable, facts } => Frame::Ready(v1::Ready {
+            study: study.0.clone(),
+            unavailable: unavailable.iter().map(unavailable_out).collect(),
+            facts: facts.clone(),
+        }),
+        WorkerFrame::NotReady { study, why } => {
+            Frame::NotReady(v1::NotReady { study: study.0.clone(), why: why.clone() })
+        }
+        WorkerFrame::Heartbeat { leases, draining } => Frame::Heartbeat(v1::Heartbeat {
+            leases: leases.iter().map(held_out).collect(),
+            draining: *draining,
+        }),
+        WorkerFrame::Started { lease } => Frame::Started(v1::Started { lease: Some(lease_out(lease)) }),
+        WorkerFrame::Released { leases } => {
+            Frame::Released(v1::Released { leases: leases.iter().map(lease_out).collect() })
+        }
+        WorkerFrame::Completed { lease, outcome, digest } => Frame::Completed(v1::Completed {
+            lease: Some(lease_out(lease)),
+            // Plain data of finite numbers has no way to fail.
+            outcome: serde_json::to_string(outcome).unwrap_or_default(),
+            digest: digest.to_string(),
+        }),
+    }
+}
+
+fn unavailable_out(option: &Unavailable) -> v1::Unavailable {
+    v1::Unavailable {
+        dimension: option.dimension.clone(),
+        option: option.option.clone(),
+        reason: option.reason.clone(),
+    }
+}
+
+fn frame_in(frame: Frame) -> Result<WorkerFrame, WireError> {
+    Ok(match frame {
+        Frame::Hello(hello) => WorkerFrame::Hello(hello_in(hello)?),
+        Frame::Preparing(p) => {
+            WorkerFrame::Preparing { study: fields::study(&p.study)?, text: text(p.text, "text")? }
+        }
+        Frame::Ready(ready) => WorkerFrame::Ready {
+            study: fields::study(&ready.study)?,
+            unavailable: ready.unavailable.into_iter().map(unavailable_in).collect::<Result<_, _>>()?,
+            facts: text(ready.facts, "facts")?,
+        },
+        Frame::NotReady(n) => WorkerFrame::NotReady { study: fields::study(&n.study)?, why: text(n.why, "why")? },
+        Frame::Heartbeat(heartbeat) => WorkerFrame::Heartbeat {
+            leases: heartbeat.leases.into_iter().map(held_in).collect::<Result<_, _>>()?,
+            draining: heartbeat.draining,
+        },
+        Frame::Started(started) => WorkerFrame::Started { lease: lease_in(started.lease)? },
+        Frame::Released(released) => WorkerFrame::Released {
+            leases: released.leases.into_iter().map(|lease| lease_in(Some(lease))).collect::<Result<_, _>>()?,
+        },
+        Frame::Completed(completed) => {
+            let outcome = text(completed.outcome, "outcome")?;
+            WorkerFrame::Completed {
+                lease: lease_in(completed.lease)?,
+                outcome: serde_json::from_str(&outcome).map_err(|error| invalid("outcome", error))?,
+                digest: fields::digest(&completed.digest, "digest")?,
+            }
+        }
+    })
+}
+
+fn hello_in(hello: v1::Hello) -> Result<Hello, WireError> {
+    let worker = text(hello.worker, "worker")?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if worker.is_empty() || worker.len() > 128 || !worker.chars().all(plain) {
+        return Err(invalid("worker", "a name is 1 to 128 letters, digits, `-`, `_` or `.`"));
+    }
+    if hello.slots == 0 || hello.slots > 4096 {
+        return Err(invalid("slots", format!("{} is not between 1 and 4096", hello.slots)));
+    }
+    Ok(Hello {
+        worker: WorkerId(worker),
+        boot: hello.boot,
+        protocol_min: hello.protocol_min,
+        protocol_max: hello.protocol_max,
+        hardware: fields::hardware_in(need(hello.hardware, "hardware")?)?,
+        slots: hello.slots,
+        leases: hello.leases.into_iter().map(held_in).collect::<Result<_, _>>()?,
+        spooled: hello.spooled.into_iter().map(|lease| lease_in(Some(lease))).collect::<Result<_, _>>()?,
+    })
+}
+
+fn unavailable_in(option: v1::Unavailable) -> Result<Unavailable, WireError> {
+    Ok(Unavailable {
+        dimension: text(option.dimension, "dimension")?,
+        option: text(option.option, "option")?,
+        reason: text(option.reason, "reason")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use ar_common::frames::{Hardware, HeldLease, LeaseRef, LeaseStage, outcome_digest};
+    use ar_common::{Digest, ExperimentId, LeaseSeq, Measures, Outcome, Seq, StudyId};
+    use prost::Message;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn frames() -> Vec<WorkerFrame> {
+        let lease = LeaseRef { experiment: ExperimentId(3), lease: LeaseSeq { incarnation: 9, seq: Seq(40) } };
+        let study = StudyId(Digest::of(b"study").to_string());
+        let measures = Measures { score: Some(0.1 + 0.2), folds: vec![1.0 / 3.0], seconds: 0.5, ..Measures::default() };
+        let outcome = Outcome::Done(measures);
+        let digest = outcome_digest(&outcome);
+        let held = HeldLease { lease, stage: LeaseStage::Running };
+        let option = Unavailable { dimension: "m".into(), option: "xgb".into(), reason: "no libgomp".into() };
+        vec![
+            WorkerFrame::Hello(Hello {
+                worker: "box-1".into(),
+                boot: 7,
+                protocol_min: 1,
+                protocol_max: 1,
+                hardware: Hardware { cores: 2, ..Hardware::default() },
+                slots: 2,
+                leases: vec![held],
+                spooled: vec![lease],
+            }),
+            WorkerFrame::Preparing { study: study.clone(), text: "installing".into() },
+            WorkerFrame::Ready { study: study.clone(), unavailable: vec![option], facts: "270 rows".into() },
+            WorkerFrame::NotReady { study, why: "no python".into() },
+            WorkerFrame::Heartbeat { leases: vec![held], draining: true },
+            WorkerFrame::Started { lease },
+            WorkerFrame::Released { leases: vec![lease] },
+            WorkerFrame::Completed { lease, outcome, digest },
+        ]
+    }
+
+    #[test]
+    fn every_frame_survives_the_wire_exactly() {
+        let bytes = worker_message(&frames()).encode_to_vec();
+        let message = v1::WorkerMessage::decode(bytes.as_slice()).unwrap();
+        assert_eq!(read_worker_message(message).unwrap(), frames());
+    }
+
+    #[test]
+    fn a_study_that_is_no_digest_is_refused() {
+        let frame = Frame::NotReady(v1::NotReady { study: "../../x".into(), why: String::new() });
+        assert!(matches!(frame_in(frame), Err(WireError::Invalid { field: "study", .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn rubbish_is_refused_and_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            if let Ok(message) = v1::WorkerMessage::decode(bytes.as_slice()) {
+                let _ = read_worker_message(message);
+            }
+        }
+    }
+}

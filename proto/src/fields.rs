@@ -1,0 +1,133 @@
+//! Single fields, in both directions.
+
+use ar_common::frames::{Hardware, HeldLease, LeaseRef, LeaseStage};
+use ar_common::{Block, Config, Digest, ExperimentId, LeaseSeq, Seq, StudyId};
+
+use crate::v1;
+
+/// Longest text that a frame may carry in one field, bytes.
+const TEXT_LIMIT: usize = 64 * 1024;
+
+/// A message that does not say what it must.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WireError {
+    /// A field is absent.
+    #[error("the message lacks `{0}`; is the other side of another version?")]
+    Missing(&'static str),
+    /// A field is there and makes no sense.
+    #[error("`{field}` is not valid: {why}")]
+    Invalid {
+        /// Which.
+        field: &'static str,
+        /// Why.
+        why: String,
+    },
+}
+
+pub(crate) fn invalid(field: &'static str, why: impl std::fmt::Display) -> WireError {
+    WireError::Invalid { field, why: why.to_string() }
+}
+
+pub(crate) fn need<T>(value: Option<T>, field: &'static str) -> Result<T, WireError> {
+    value.ok_or(WireError::Missing(field))
+}
+
+pub(crate) fn text(value: String, field: &'static str) -> Result<String, WireError> {
+    if value.len() > TEXT_LIMIT {
+        return Err(invalid(field, format!("{} bytes, at most {TEXT_LIMIT} are taken", value.len())));
+    }
+    Ok(value)
+}
+
+pub(crate) fn digest(value: &str, field: &'static str) -> Result<Digest, WireError> {
+    value.parse().map_err(|error| invalid(field, error))
+}
+
+/// A study's identity names folders, so it is checked to be a digest.
+pub(crate) fn study(value: &str) -> Result<StudyId, WireError> {
+    digest(value, "study").map(|digest| StudyId(digest.to_string()))
+}
+
+pub(crate) fn lease_out(lease: &LeaseRef) -> v1::LeaseRef {
+    v1::LeaseRef {
+        experiment: lease.experiment.0,
+        incarnation: lease.lease.incarnation,
+        seq: lease.lease.seq.0,
+    }
+}
+
+pub(crate) fn lease_in(lease: Option<v1::LeaseRef>) -> Result<LeaseRef, WireError> {
+    let lease = need(lease, "lease")?;
+    Ok(LeaseRef {
+        experiment: ExperimentId(lease.experiment),
+        lease: LeaseSeq { incarnation: lease.incarnation, seq: Seq(lease.seq) },
+    })
+}
+
+pub(crate) fn held_out(held: &HeldLease) -> v1::HeldLease {
+    let stage = match held.stage {
+        LeaseStage::Queued => v1::LeaseStage::Queued,
+        LeaseStage::Running => v1::LeaseStage::Running,
+        LeaseStage::Uploading => v1::LeaseStage::Uploading,
+    };
+    v1::HeldLease { lease: Some(lease_out(&held.lease)), stage: stage.into() }
+}
+
+pub(crate) fn held_in(held: v1::HeldLease) -> Result<HeldLease, WireError> {
+    let stage = match held.stage() {
+        v1::LeaseStage::Queued => LeaseStage::Queued,
+        v1::LeaseStage::Running => LeaseStage::Running,
+        v1::LeaseStage::Uploading => LeaseStage::Uploading,
+        v1::LeaseStage::Unspecified => return Err(invalid("stage", "unspecified")),
+    };
+    Ok(HeldLease { lease: lease_in(held.lease)?, stage })
+}
+
+pub(crate) fn hardware_out(hardware: &Hardware) -> v1::Hardware {
+    v1::Hardware {
+        host: hardware.host.clone(),
+        platform: hardware.platform.clone(),
+        cpu: hardware.cpu.clone(),
+        cores: hardware.cores,
+        memory: hardware.memory,
+        isolation: hardware.isolation.clone(),
+    }
+}
+
+pub(crate) fn hardware_in(hardware: v1::Hardware) -> Result<Hardware, WireError> {
+    Ok(Hardware {
+        host: text(hardware.host, "host")?,
+        platform: text(hardware.platform, "platform")?,
+        cpu: text(hardware.cpu, "cpu")?,
+        cores: hardware.cores,
+        memory: hardware.memory,
+        isolation: text(hardware.isolation, "isolation")?,
+    })
+}
+
+pub(crate) fn config_out(config: &Config) -> std::collections::HashMap<String, String> {
+    config.0.iter().map(|(dimension, option)| (dimension.clone(), option.clone())).collect()
+}
+
+pub(crate) fn config_in(config: std::collections::HashMap<String, String>) -> Config {
+    config.into_iter().collect()
+}
+
+pub(crate) fn block_out(block: Block) -> v1::Block {
+    use v1::block::Kind;
+    let kind = match block {
+        Block::Cv { repeat } => Kind::CvRepeat(repeat),
+        Block::Sealed => Kind::Sealed(v1::Empty {}),
+        Block::Refit => Kind::Refit(v1::Empty {}),
+    };
+    v1::Block { kind: Some(kind) }
+}
+
+pub(crate) fn block_in(block: Option<v1::Block>) -> Result<Block, WireError> {
+    use v1::block::Kind;
+    Ok(match need(need(block, "block")?.kind, "block.kind")? {
+        Kind::CvRepeat(repeat) => Block::Cv { repeat },
+        Kind::Sealed(_) => Block::Sealed,
+        Kind::Refit(_) => Block::Refit,
+    })
+}

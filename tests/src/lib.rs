@@ -1,0 +1,1 @@
+//! What crosses crates: whole runs with real processes, faults, and the benches.

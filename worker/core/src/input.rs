@@ -1,0 +1,126 @@
+//! What comes into a worker and what it asks for.
+
+use ar_common::frames::{CoordinatorFrame, Grant, LeaseRef, Unavailable, WorkerFrame};
+use ar_common::{Digest, Epoch, Outcome, StudyId};
+
+/// A result that is kept until the coordinator has answered it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SpoolEntry {
+    /// Under which lease.
+    pub lease: LeaseRef,
+    /// How the attempt ended.
+    pub outcome: Outcome,
+    /// Digest of the outcome.
+    pub digest: Digest,
+}
+
+/// What can happen to a worker.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// A stream to the coordinator is open.
+    Connected,
+    /// The stream is gone.
+    Disconnected,
+    /// The coordinator spoke.
+    Frame {
+        /// The reign it speaks from.
+        epoch: Epoch,
+        /// What it said.
+        frame: CoordinatorFrame,
+    },
+    /// Preparing a study goes on.
+    Preparing {
+        /// Which.
+        study: StudyId,
+        /// What it is doing, one line.
+        text: String,
+    },
+    /// A study's environment stands.
+    Prepared {
+        /// Which.
+        study: StudyId,
+        /// Options that do not work here.
+        unavailable: Vec<Unavailable>,
+        /// Facts for a person, one line.
+        facts: String,
+    },
+    /// A study's environment cannot be made.
+    PrepareFailed {
+        /// Which.
+        study: StudyId,
+        /// Why, and what to do.
+        why: String,
+    },
+    /// The process of an attempt runs.
+    Started {
+        /// Which.
+        lease: LeaseRef,
+    },
+    /// An attempt's training matrix is known, before the costly part of it.
+    Matrix {
+        /// Which.
+        lease: LeaseRef,
+        /// Hash of matrix and model.
+        hash: String,
+    },
+    /// An attempt's process is gone, with all its descendants.
+    Ended {
+        /// Which.
+        lease: LeaseRef,
+        /// How, as far as its supervisor can tell.
+        outcome: Outcome,
+    },
+    /// An attempt's process is gone through no fault of its own, e.g. with the server that held it.
+    Lost {
+        /// Which.
+        lease: LeaseRef,
+        /// What happened, one line.
+        why: String,
+    },
+    /// A result is durable in the spool.
+    Spooled {
+        /// Which.
+        lease: LeaseRef,
+    },
+    /// Finish what fits and leave.
+    Drain {
+        /// How long running attempts may go on, milliseconds.
+        grace_ms: u64,
+    },
+    /// Time passed.
+    Tick,
+}
+
+/// What the shell is asked to do, in order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Send a frame; if the stream is gone, drop it: what matters is said again after the next Welcome.
+    Send(WorkerFrame),
+    /// Make a study's environment and load its data.
+    Prepare {
+        /// Which.
+        study: StudyId,
+        /// The blob that lists its files.
+        tree: Digest,
+    },
+    /// Start an attempt.
+    Run(Grant),
+    /// End an attempt's whole process tree: ask, wait the grace, then kill.
+    Stop {
+        /// Which.
+        lease: LeaseRef,
+        /// Between asking and killing, milliseconds.
+        grace_ms: u64,
+    },
+    /// Make a result durable and come back with [`Input::Spooled`].
+    Spool(SpoolEntry),
+    /// Forget a spooled result.
+    Unspool(LeaseRef),
+    /// Drop this stream and open another one.
+    Reconnect {
+        /// Why.
+        why: String,
+    },
+    /// Nothing is left to do: end the process.
+    Exit,
+}

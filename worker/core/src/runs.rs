@@ -1,0 +1,106 @@
+//! Attempts: from grant to slot to result.
+
+use ar_common::frames::{Grant, LeaseRef, WorkerFrame};
+use ar_common::{Millis, Outcome};
+
+use crate::input::Effect;
+use crate::worker::{Preparation, Running, Stopping, Worker};
+
+/// Times that a process may be lost with its server before its experiment is held to be the cause.
+const LOSSES_TO_CRASH: u32 = 3;
+
+impl Worker {
+    pub(crate) fn granted(&mut self, grant: Grant) {
+        let known = self.running.contains_key(&grant.lease)
+            || self.spool.contains_key(&grant.lease)
+            || self.queue.iter().any(|waiting| waiting.lease == grant.lease);
+        if known {
+            return;
+        }
+        let stands = matches!(self.studies.get(&grant.study), Some(Preparation::Stands { .. }));
+        if !stands || self.drain_until.is_some() {
+            self.send(WorkerFrame::Released { leases: vec![grant.lease] });
+            return;
+        }
+        self.queue.push_back(grant);
+    }
+
+    /// Starts waiting attempts while slots are free.
+    pub(crate) fn fill_slots(&mut self, now: Millis) {
+        while self.running.len() < self.identity.slots as usize {
+            let Some(grant) = self.queue.pop_front() else { return };
+            let deadline = now + grant.deadline_ms;
+            self.effects.push(Effect::Run(grant.clone()));
+            self.running.insert(grant.lease, Running { grant, deadline, stopping: None, losses: 0 });
+        }
+    }
+
+    pub(crate) fn stop(&mut self, lease: LeaseRef, why: Stopping) {
+        let Some(run) = self.running.get_mut(&lease) else { return };
+        if run.stopping.is_none() {
+            // A twin's and a cancelled attempt's own clean-up is worth nothing to anyone.
+            let grace_ms = match why {
+                Stopping::Deadline { .. } | Stopping::Drained => run.grant.grace_ms,
+                Stopping::Cancelled | Stopping::Twin(_) => 0,
+            };
+            run.stopping = Some(why);
+            self.effects.push(Effect::Stop { lease, grace_ms });
+        }
+    }
+
+    pub(crate) fn enforce_deadlines(&mut self, now: Millis) {
+        let late: Vec<(LeaseRef, f64)> = self
+            .running
+            .iter()
+            .filter(|(_, run)| run.deadline <= now)
+            .map(|(lease, run)| (*lease, run.grant.deadline_ms as f64 / 1000.0))
+            .collect();
+        for (lease, seconds) in late {
+            self.stop(lease, Stopping::Deadline { seconds });
+        }
+        if self.drain_until.is_some_and(|until| until <= now) {
+            let running: Vec<LeaseRef> = self.running.keys().copied().collect();
+            for lease in running {
+                self.stop(lease, Stopping::Drained);
+            }
+        }
+    }
+
+    /// The same matrix and model as an earlier experiment: its folds are already known.
+    pub(crate) fn matrix(&mut self, lease: LeaseRef, hash: String) {
+        let Some(run) = self.running.get(&lease) else { return };
+        let key = (run.grant.study.clone(), run.grant.block, hash);
+        let first = *self.twins.entry(key).or_insert(lease.experiment);
+        if first != lease.experiment {
+            self.stop(lease, Stopping::Twin(first));
+        }
+    }
+
+    /// The same attempt starts again, a few times: the server that held it died, and whether this
+    /// attempt or a neighbour brought it down is not known.
+    pub(crate) fn lost(&mut self, lease: LeaseRef, why: &str, now: Millis) {
+        let Some(run) = self.running.get_mut(&lease) else { return };
+        run.losses += 1;
+        if run.stopping.is_none() && run.losses < LOSSES_TO_CRASH {
+            run.deadline = now + run.grant.deadline_ms;
+            let grant = run.grant.clone();
+            self.effects.push(Effect::Run(grant));
+        } else {
+            let reason = format!("{why}, {} times while this ran", run.losses);
+            self.ended(lease, Outcome::Crashed { reason });
+        }
+    }
+
+    pub(crate) fn ended(&mut self, lease: LeaseRef, outcome: Outcome) {
+        let Some(run) = self.running.remove(&lease) else { return };
+        // A result that arrived before the stop took hold is a result: the work is done.
+        let done = matches!(outcome, Outcome::Done(_));
+        match run.stopping {
+            Some(Stopping::Twin(experiment)) => self.keep(lease, Outcome::DuplicateOf { experiment }),
+            Some(Stopping::Cancelled) => {}
+            Some(Stopping::Drained) if !done => self.send(WorkerFrame::Released { leases: vec![lease] }),
+            Some(Stopping::Deadline { seconds }) if !done => self.keep(lease, Outcome::TimedOut { seconds }),
+            _ => self.keep(lease, outcome),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+"""The options: `<slot>/<option>.py`, each with one function `make(context)`."""

@@ -1,0 +1,1 @@
+"""The models. `make(context)` returns an unfitted one that uses one thread."""

@@ -1,0 +1,21 @@
+"""LightGBM: 150 trees of 4 leaves, on a share of rows and columns each."""
+
+from lightgbm import LGBMClassifier, LGBMRegressor
+
+
+def make(context):
+    booster = LGBMRegressor if context.n_classes == 0 else LGBMClassifier
+    native = {"categorical_feature": list(context.native_columns)} if context.native_columns else {}
+    return booster(
+        n_estimators=150,
+        num_leaves=4,
+        learning_rate=0.05,
+        min_child_samples=10,
+        subsample=0.7,
+        subsample_freq=1,
+        colsample_bytree=0.6,
+        random_state=context.seed,
+        n_jobs=1,
+        verbose=-1,
+        **native,
+    )

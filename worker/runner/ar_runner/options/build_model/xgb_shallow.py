@@ -1,0 +1,17 @@
+"""XGBoost: 200 trees of depth 2."""
+
+from xgboost import XGBClassifier, XGBRegressor
+
+
+def make(context):
+    booster = XGBRegressor if context.n_classes == 0 else XGBClassifier
+    return booster(
+        n_estimators=200,
+        max_depth=2,
+        learning_rate=0.05,
+        subsample=0.7,
+        colsample_bytree=0.6,
+        random_state=context.seed,
+        n_jobs=1,
+        verbosity=0,
+    )

@@ -1,0 +1,1 @@
+"""How categories become numbers. `make(context)` returns the encoder of the categorical columns."""

@@ -1,0 +1,5 @@
+"""None."""
+
+
+def make(context):
+    return {}

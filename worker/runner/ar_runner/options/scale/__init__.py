@@ -1,0 +1,1 @@
+"""How numeric columns are scaled. `make(context)` returns a scaler or None."""

@@ -1,0 +1,1 @@
+"""The treatment of text columns; it is not searched."""

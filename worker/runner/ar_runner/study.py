@@ -1,0 +1,64 @@
+"""study.json: what the coordinator decided about the table. Nothing here is inferred again."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+VERSION = 1
+
+
+class StudyError(Exception):
+    """The study cannot be served; the text says what to change."""
+
+
+@dataclass(frozen=True)
+class Study:
+    folder: Path
+    data: Path
+    delimiter: str
+    header_rows: int
+    target: str
+    task: str
+    metric: str
+    # Name and kind of every column, in the order of the file.
+    columns: list[tuple[str, str]]
+    folds: int
+    holdout: float | None
+    group: str | None
+    time: str | None
+    seed: int
+    # The options that the study may use, per slot; None means all that are found.
+    options: dict[str, list[str]] | None = None
+    # A folder with the user's own `<slot>/<option>.py`.
+    extra_options: Path | None = field(default=None)
+
+
+def read_study(folder: str | Path) -> Study:
+    folder = Path(folder)
+    path = folder / "study.json"
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StudyError(f"cannot read {path}: {error}") from error
+    if raw.get("version") != VERSION:
+        raise StudyError(f"{path} is of version {raw.get('version')}; this runner reads version {VERSION}")
+    try:
+        return Study(
+            folder=folder,
+            data=folder / raw["data"]["path"],
+            delimiter=raw["data"].get("delimiter", ","),
+            header_rows=raw["data"].get("header_rows", 1),
+            target=raw["target"],
+            task=raw["task"],
+            metric=raw["metric"],
+            columns=[(column["name"], column["kind"]) for column in raw["columns"]],
+            folds=raw["folds"],
+            holdout=raw.get("holdout"),
+            group=raw.get("group"),
+            time=raw.get("time"),
+            seed=raw.get("seed", 0),
+            options=raw.get("options"),
+            extra_options=folder / raw["extra_options"] if raw.get("extra_options") else None,
+        )
+    except KeyError as error:
+        raise StudyError(f"{path} lacks {error}") from error

@@ -1,0 +1,117 @@
+//! The connection to the coordinator: opened, read, opened again with a jittered back-off.
+
+use std::time::Duration;
+
+use ar_common::Epoch;
+use ar_common::frames::CoordinatorFrame;
+use ar_net::Token;
+use ar_proto::v1::WorkerMessage;
+use ar_proto::v1::coordinator_client::CoordinatorClient;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Code;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::session::WorkerError;
+
+/// First and longest wait before connecting again.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(10));
+
+/// An open stream.
+#[derive(Debug, Clone)]
+pub(crate) struct Line {
+    pub(crate) client: CoordinatorClient<Channel>,
+    pub(crate) outbound: mpsc::Sender<WorkerMessage>,
+}
+
+/// What the connection tells the session.
+#[derive(Debug)]
+pub(crate) enum Event {
+    Up(Line),
+    Frames(Epoch, Vec<CoordinatorFrame>),
+    Down,
+    /// The coordinator will never have this worker.
+    Refused(String),
+}
+
+/// Keeps a stream open until nobody listens any more.
+pub(crate) fn keep_open(address: &str, token: Token) -> Result<mpsc::Receiver<Event>, WorkerError> {
+    let endpoint = Endpoint::from_shared(address.to_owned())
+        .map_err(|_| WorkerError::Address(address.to_owned()))?
+        .connect_timeout(Duration::from_secs(10))
+        .http2_keep_alive_interval(Duration::from_secs(10))
+        .keep_alive_timeout(Duration::from_secs(20))
+        .keep_alive_while_idle(true)
+        .tcp_nodelay(true);
+    let (sender, receiver) = mpsc::channel(64);
+    tokio::spawn(async move {
+        let mut wait = BACKOFF.0;
+        while !sender.is_closed() {
+            match stream(&endpoint, &token, &sender).await {
+                Ok(()) => wait = BACKOFF.0,
+                Err(status) if matches!(status.code(), Code::Unauthenticated | Code::FailedPrecondition) => {
+                    let _ = sender.send(Event::Refused(status.message().to_owned())).await;
+                    return;
+                }
+                Err(status) => tracing::info!(%status, "no session"),
+            }
+            let jitter = 0.5 + rand::random::<f64>() / 2.0;
+            tokio::time::sleep(wait.mul_f64(jitter)).await;
+            wait = (wait * 2).min(BACKOFF.1);
+        }
+    });
+    Ok(receiver)
+}
+
+/// One session: `Ok` if it was welcomed and then ended.
+async fn stream(
+    endpoint: &Endpoint,
+    token: &Token,
+    events: &mpsc::Sender<Event>,
+) -> Result<(), tonic::Status> {
+    let unavailable = |error: tonic::transport::Error| tonic::Status::unavailable(error.to_string());
+    let channel = endpoint.connect().await.map_err(unavailable)?;
+    let mut client =
+        CoordinatorClient::new(channel).max_decoding_message_size(ar_proto::MESSAGE_LIMIT);
+    let (outbound, queued) = mpsc::channel(64);
+    let mut request = tonic::Request::new(ReceiverStream::new(queued));
+    let header = token.header().parse().map_err(|_| tonic::Status::internal("the token is no header value"))?;
+    request.metadata_mut().insert(ar_proto::AUTHORIZATION, header);
+    let line = Line { client: client.clone(), outbound };
+    // The response starts only after Hello, which the session sends as soon as the line is up.
+    if events.send(Event::Up(line)).await.is_err() {
+        return Ok(());
+    }
+    let ended = read(client.session(request).await?.into_inner(), events).await;
+    let _ = events.send(Event::Down).await;
+    ended
+}
+
+async fn read(
+    mut inbound: tonic::Streaming<ar_proto::v1::CoordinatorMessage>,
+    events: &mpsc::Sender<Event>,
+) -> Result<(), tonic::Status> {
+    let mut welcomed = false;
+    loop {
+        match inbound.message().await {
+            Ok(Some(message)) => match ar_proto::read_coordinator_message(message) {
+                Ok((epoch, frames)) => {
+                    welcomed = true;
+                    if events.send(Event::Frames(epoch, frames)).await.is_err() {
+                        return Ok(());
+                    }
+                }
+                Err(error) => return Err(tonic::Status::invalid_argument(error.to_string())),
+            },
+            Ok(None) => return Ok(()),
+            Err(status) if !welcomed => return Err(status),
+            Err(status) => {
+                tracing::info!(%status, "the session ended");
+                return match status.code() {
+                    Code::FailedPrecondition => Err(status),
+                    _ => Ok(()),
+                };
+            }
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! The worker: a session with the coordinator, a fork server per study, a child per attempt.
+//!
+//! *Architecture Invariant:* it never imports the coordinator, never writes in the user's tree, and
+//! decides nothing about a lease: that is `ar-worker-core`, which this shell obeys.
+
+mod attempt;
+mod connection;
+pub mod environment;
+pub mod hardware;
+pub mod output;
+mod process;
+mod runner_frames;
+mod server;
+mod session;
+mod spool;
+mod study;
+
+pub use session::{WorkerConfig, WorkerError, run};

@@ -1,0 +1,173 @@
+//! Frames between the worker and the Python side: a 4-byte big-endian length, then one MessagePack map.
+//! `worker/runner/README.md` is their contract.
+
+use std::io::{self, Read};
+
+use ar_common::frames::Unavailable;
+use ar_common::{Block, Config};
+use serde::{Deserialize, Serialize};
+
+/// Longest frame that is read, bytes; what is longer comes from a child that went wild.
+pub(crate) const FRAME_LIMIT: usize = 1 << 20;
+
+/// To the fork server.
+#[derive(Debug, Serialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
+pub(crate) enum ToServer<'a> {
+    Run { id: u64, config: &'a Config, block: BlockFrame<'a>, memory_bytes: Option<u64>, out: Option<String> },
+}
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub(crate) enum BlockFrame<'a> {
+    Cv { repeat: u32 },
+    Sealed { reference: &'a Config },
+    Refit,
+}
+
+impl<'a> BlockFrame<'a> {
+    pub(crate) fn new(block: Block, reference: &'a Config) -> Self {
+        match block {
+            Block::Cv { repeat } => Self::Cv { repeat },
+            Block::Sealed => Self::Sealed { reference },
+            Block::Refit => Self::Refit,
+        }
+    }
+}
+
+/// From the fork server.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
+pub(crate) enum FromServer {
+    Ready(Ready),
+    Failed { message: String },
+    Started { id: u64, pid: i32 },
+    Exited { id: u64, code: Option<i32>, signal: Option<i32>, #[serde(default)] peak_rss_bytes: u64 },
+}
+
+/// What the server says once it has imported and loaded.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Ready {
+    pub(crate) rows: u64,
+    pub(crate) train_rows: u64,
+    pub(crate) sealed_rows: u64,
+    pub(crate) import_seconds: f64,
+    pub(crate) load_seconds: f64,
+    pub(crate) unavailable: Vec<Unavailable>,
+}
+
+/// From a child.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
+pub(crate) enum FromChild {
+    Matrix { hash: String },
+    Fold {},
+    Result(ResultFrame),
+    Error { kind: ErrorKind, message: String },
+    #[serde(other)]
+    Unknown,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ErrorKind {
+    Crashed,
+    NoMetric,
+    OutOfMemory,
+}
+
+/// The last frame of an attempt that ran to its end; which fields are there depends on its block.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct ResultFrame {
+    pub(crate) score: Option<f64>,
+    pub(crate) folds: Vec<f64>,
+    pub(crate) seconds: f64,
+    pub(crate) predict_seconds: Option<f64>,
+    pub(crate) reference_score: Option<f64>,
+    pub(crate) difference: Option<f64>,
+    pub(crate) low: Option<f64>,
+    pub(crate) high: Option<f64>,
+    pub(crate) level: Option<f64>,
+    pub(crate) rows: Option<u64>,
+    pub(crate) files: Vec<String>,
+}
+
+/// A frame as bytes.
+pub(crate) fn encode(frame: &impl Serialize) -> io::Result<Vec<u8>> {
+    let body = rmp_serde::to_vec_named(frame).map_err(io::Error::other)?;
+    let length = u32::try_from(body.len()).map_err(io::Error::other)?;
+    let mut bytes = length.to_be_bytes().to_vec();
+    bytes.extend_from_slice(&body);
+    Ok(bytes)
+}
+
+/// Reads the next frame; `None` at the end of the stream.
+pub(crate) fn read<T: for<'de> Deserialize<'de>>(stream: &mut impl Read) -> io::Result<Option<T>> {
+    let mut length = [0; 4];
+    match stream.read_exact(&mut length) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        other => other?,
+    }
+    let length = u32::from_be_bytes(length) as usize;
+    if length > FRAME_LIMIT {
+        return Err(io::Error::other(format!("a frame of {length} bytes, at most {FRAME_LIMIT} are read")));
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body)?;
+    rmp_serde::from_slice(&body).map(Some).map_err(io::Error::other)
+}
+
+/// Collects frames from bytes as they arrive.
+#[derive(Debug, Default)]
+pub(crate) struct Frames {
+    buffer: Vec<u8>,
+}
+
+impl Frames {
+    /// Adds bytes and takes out the frames that are whole now.
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> io::Result<Vec<FromChild>> {
+        self.buffer.extend_from_slice(bytes);
+        let mut frames = Vec::new();
+        while let Some((head, rest)) = self.buffer.split_first_chunk::<4>() {
+            let length = u32::from_be_bytes(*head) as usize;
+            if length > FRAME_LIMIT {
+                return Err(io::Error::other(format!("a frame of {length} bytes, at most {FRAME_LIMIT} are read")));
+            }
+            let Some(body) = rest.get(..length) else { break };
+            frames.push(rmp_serde::from_slice(body).map_err(io::Error::other)?);
+            self.buffer.drain(..4 + length);
+        }
+        Ok(frames)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Serialize)]
+    struct Matrix {
+        op: &'static str,
+        hash: &'static str,
+    }
+
+    #[test]
+    fn frames_are_found_however_the_bytes_are_cut() {
+        let mut bytes = encode(&Matrix { op: "matrix", hash: "ab" }).unwrap();
+        bytes.extend(encode(&Matrix { op: "later_version", hash: "x" }).unwrap());
+        let mut frames = Frames::default();
+        let mut found = Vec::new();
+        for byte in &bytes {
+            found.extend(frames.push(&[*byte]).unwrap());
+        }
+        assert!(matches!(found.as_slice(), [FromChild::Matrix { .. }, FromChild::Unknown]));
+        let whole: Option<FromChild> = read(&mut bytes.as_slice()).unwrap();
+        assert!(matches!(whole, Some(FromChild::Matrix { hash }) if hash == "ab"));
+    }
+
+    #[test]
+    fn a_frame_without_end_is_refused() {
+        assert!(Frames::default().push(&u32::MAX.to_be_bytes()).is_err());
+    }
+}

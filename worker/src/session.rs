@@ -1,0 +1,342 @@
+//! The shell around the pure session: one loop takes events and does what the session says.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ar_common::frames::{Grant, LeaseRef, WorkerFrame};
+use ar_common::{Millis, Outcome, StudyId, WorkerId};
+use ar_net::{BlobError, BlobStore, Token, durable, transfer};
+use ar_proto::v1::WorkerMessage;
+use ar_proto::v1::coordinator_client::CoordinatorClient;
+use ar_worker_core::{Effect, Identity, Input, Worker};
+use tokio::sync::{mpsc, watch};
+use tonic::transport::Channel;
+
+use crate::attempt::{self, StopOrder, Surroundings};
+use crate::connection::{self, Event, Line};
+use crate::spool::Spool;
+use crate::study::{Preparing, Study};
+use crate::{environment, hardware};
+
+/// Share of the machine's memory that attempts may take together.
+const MEMORY_SHARE: f64 = 0.8;
+
+/// How a worker is set up.
+#[derive(Debug, Clone)]
+pub struct WorkerConfig {
+    /// Where the coordinator listens, e.g. `http://127.0.0.1:7600`.
+    pub coordinator: String,
+    /// What lets it in.
+    pub token: Token,
+    /// Its stable name.
+    pub name: WorkerId,
+    /// How many experiments it runs at once; the cores of the machine if absent.
+    pub slots: Option<u32>,
+    /// Folder for its spool, blobs and studies.
+    pub folder: PathBuf,
+    /// Folder where environments are kept; the user's cache folder if absent.
+    pub cache: Option<PathBuf>,
+    /// The user's own interpreter.
+    pub python: Option<PathBuf>,
+    /// Turns true when the worker is to leave; running attempts get [`WorkerConfig::drain_grace`].
+    pub leave: watch::Receiver<bool>,
+    /// How long running attempts may go on after that.
+    pub drain_grace: Duration,
+}
+
+/// Why a worker ended with an error.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// Its folder.
+    #[error("cannot use the worker's folder {folder}: {source}")]
+    Folder {
+        /// Which.
+        folder: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Its blobs.
+    #[error(transparent)]
+    Blobs(#[from] BlobError),
+    /// The coordinator will not have it.
+    #[error("the coordinator refused this worker: {0}")]
+    Refused(String),
+    /// The address makes no sense.
+    #[error("`{0}` is no address of a coordinator; it looks like http://HOST:7600")]
+    Address(String),
+}
+
+/// Runs a worker until it has left.
+///
+/// # Errors
+/// When its folder cannot be used or the coordinator refuses it for good.
+pub async fn run(config: WorkerConfig) -> Result<(), WorkerError> {
+    let (shell, inputs) = Shell::open(config)?;
+    shell.serve(inputs).await
+}
+
+struct Shell {
+    config: WorkerConfig,
+    worker: Worker,
+    memory_per_slot: u64,
+    began: Instant,
+    spool: Spool,
+    blobs: BlobStore,
+    /// Studies whose environment stands.
+    ready: Arc<tokio::sync::Mutex<BTreeMap<StudyId, Arc<Study>>>>,
+    attempts: BTreeMap<LeaseRef, mpsc::UnboundedSender<StopOrder>>,
+    line: Option<Line>,
+    inputs: mpsc::UnboundedSender<Input>,
+    outbox: Vec<WorkerFrame>,
+    left: bool,
+}
+
+impl Shell {
+    fn open(config: WorkerConfig) -> Result<(Self, mpsc::UnboundedReceiver<Input>), WorkerError> {
+        let folder_error = |source| WorkerError::Folder { folder: config.folder.clone(), source };
+        durable::private_folder(&config.folder).map_err(folder_error)?;
+        let (spool, spooled) = Spool::open(&config.folder.join("spool")).map_err(folder_error)?;
+        let blobs = BlobStore::open(&config.folder.join("blobs"))?;
+        let hardware = hardware::report();
+        let slots = config.slots.unwrap_or(hardware.cores).max(1);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a memory size")]
+        let memory_per_slot = (hardware.memory as f64 * MEMORY_SHARE / f64::from(slots)) as u64;
+        let identity = Identity { worker: config.name.clone(), boot: rand::random(), slots, hardware };
+        let (inputs, receiver) = mpsc::unbounded_channel();
+        let shell = Self {
+            worker: Worker::new(identity, spooled),
+            memory_per_slot,
+            began: Instant::now(),
+            spool,
+            blobs,
+            ready: Arc::default(),
+            attempts: BTreeMap::new(),
+            line: None,
+            inputs,
+            outbox: Vec::new(),
+            left: false,
+            config,
+        };
+        Ok((shell, receiver))
+    }
+
+    async fn serve(mut self, mut inputs: mpsc::UnboundedReceiver<Input>) -> Result<(), WorkerError> {
+        let mut events = connection::keep_open(&self.config.coordinator, self.config.token.clone())?;
+        let mut leave = self.config.leave.clone();
+        let mut leaving = false;
+        while !self.left {
+            let wake = self.worker.next_wake();
+            tokio::select! {
+                Some(input) = inputs.recv() => {
+                    self.step(input);
+                    // What has gathered meanwhile goes out in the same message.
+                    while let Ok(input) = inputs.try_recv() {
+                        self.step(input);
+                    }
+                }
+                event = events.recv() => match event {
+                    Some(Event::Refused(why)) => return Err(WorkerError::Refused(why)),
+                    Some(event) => self.event(event),
+                    None => return Err(WorkerError::Refused("the connection is closed for good".to_owned())),
+                },
+                changed = leave.changed(), if !leaving => {
+                    leaving = changed.is_err() || *leave.borrow();
+                    if leaving {
+                        let grace_ms = u64::try_from(self.config.drain_grace.as_millis()).unwrap_or(u64::MAX);
+                        self.step(Input::Drain { grace_ms });
+                    }
+                }
+                () = self.sleep_until(wake) => self.step(Input::Tick),
+            }
+            self.flush().await;
+        }
+        // The last frames are on their way; closing the stream lets them out first.
+        self.line = None;
+        Ok(())
+    }
+
+    async fn sleep_until(&self, wake: Option<Millis>) {
+        match wake {
+            Some(at) => {
+                let wait = Duration::from_millis(at.since(self.now()));
+                tokio::time::sleep(wait).await;
+            }
+            None => std::future::pending().await,
+        }
+    }
+
+    fn now(&self) -> Millis {
+        Millis(u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::Up(line) => {
+                self.line = Some(line);
+                self.step(Input::Connected);
+            }
+            Event::Frames(epoch, frames) => {
+                for frame in frames {
+                    self.step(Input::Frame { epoch, frame });
+                }
+            }
+            Event::Down => {
+                self.line = None;
+                self.outbox.clear();
+                self.step(Input::Disconnected);
+            }
+            Event::Refused(_) => {}
+        }
+    }
+
+    fn step(&mut self, input: Input) {
+        tracing::trace!(?input, "input");
+        for effect in self.worker.step(input, self.now()) {
+            tracing::trace!(?effect, "effect");
+            self.perform(effect);
+        }
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Send(frame) => self.send(frame),
+            Effect::Prepare { study, tree } => self.prepare(study, tree),
+            Effect::Run(grant) => self.start(grant),
+            Effect::Stop { lease, grace_ms } => {
+                if let Some(attempt) = self.attempts.get(&lease) {
+                    // An attempt that has just ended needs no stop.
+                    let _ = attempt.send(Duration::from_millis(grace_ms));
+                }
+            }
+            Effect::Spool(entry) => {
+                let (spool, inputs) = (self.spool.clone(), self.inputs.clone());
+                self.attempts.remove(&entry.lease);
+                tokio::task::spawn_blocking(move || {
+                    let mut wait = Duration::from_millis(100);
+                    while let Err(error) = spool.keep(&entry) {
+                        // A full disk may be freed; the result is offered only once it is durable.
+                        tracing::error!(%error, experiment = %entry.lease.experiment, "cannot spool a result; trying again");
+                        std::thread::sleep(wait);
+                        wait = (wait * 2).min(Duration::from_secs(10));
+                    }
+                    let _ = inputs.send(Input::Spooled { lease: entry.lease });
+                });
+            }
+            Effect::Unspool(lease) => {
+                if let Err(error) = self.spool.forget(&lease) {
+                    tracing::warn!(%error, "an answered result stays in the spool and will be offered again");
+                }
+            }
+            Effect::Reconnect { why } => {
+                tracing::warn!(why, "dropping the connection");
+                self.line = None;
+            }
+            Effect::Exit => self.left = true,
+        }
+    }
+
+    /// Queues a frame for the next message. A result's files go first, so that it never names a blob
+    /// that the coordinator lacks.
+    fn send(&mut self, frame: WorkerFrame) {
+        let digests: Vec<_> = match &frame {
+            WorkerFrame::Completed { outcome: Outcome::Done(measures), .. } => {
+                measures.artifacts.iter().map(|artifact| artifact.digest).collect()
+            }
+            _ => Vec::new(),
+        };
+        if digests.is_empty() {
+            self.outbox.push(frame);
+            return;
+        }
+        let Some(Line { mut client, outbound }) = self.line.clone() else { return };
+        let (blobs, header) = (self.blobs.clone(), self.config.token.header());
+        tokio::spawn(async move {
+            let authorize = |metadata: &mut tonic::metadata::MetadataMap| {
+                if let Ok(value) = header.parse() {
+                    metadata.insert(ar_proto::AUTHORIZATION, value);
+                }
+            };
+            for digest in digests {
+                if let Err(error) = transfer::send(&mut client, &blobs, digest, authorize).await {
+                    tracing::warn!(%error, "cannot hand over a result's file; the result is offered again later");
+                    return;
+                }
+            }
+            // A stream that is gone was replaced: the result is offered on the new one.
+            let _ = outbound.send(ar_proto::worker_message([&frame])).await;
+        });
+    }
+
+    async fn flush(&mut self) {
+        if self.outbox.is_empty() {
+            return;
+        }
+        let message: WorkerMessage = ar_proto::worker_message(&self.outbox);
+        self.outbox.clear();
+        if let Some(line) = &self.line {
+            let _ = line.outbound.send(message).await;
+        }
+    }
+
+    fn prepare(&self, study: StudyId, tree: ar_common::Digest) {
+        let inputs = self.inputs.clone();
+        let folder = self.config.folder.join("studies").join(study.short());
+        let cache = self.config.cache.clone().or_else(environment::default_cache);
+        let (blobs, python) = (self.blobs.clone(), self.config.python.clone());
+        let client: Option<CoordinatorClient<Channel>> = self.line.as_ref().map(|line| line.client.clone());
+        let authorization = self.config.token.header();
+        let ready = self.ready.clone();
+        tokio::spawn(async move {
+            let cache = cache.unwrap_or_else(|| folder.join("cache"));
+            let preparing = Preparing {
+                study: study.clone(),
+                tree,
+                folder,
+                blobs: &blobs,
+                cache,
+                python,
+                client,
+                authorization,
+            };
+            let progress = |text| {
+                let _ = inputs.send(Input::Preparing { study: study.clone(), text });
+            };
+            let input = match Study::prepare(preparing, progress).await {
+                Ok(prepared) => {
+                    let (unavailable, facts) = (prepared.unavailable.clone(), prepared.facts.clone());
+                    ready.lock().await.insert(study.clone(), Arc::new(prepared));
+                    Input::Prepared { study, unavailable, facts }
+                }
+                Err(error) => Input::PrepareFailed { study, why: error.to_string() },
+            };
+            let _ = inputs.send(input);
+        });
+    }
+
+    fn start(&mut self, grant: Grant) {
+        let (sender, stops) = mpsc::unbounded_channel();
+        self.attempts.insert(grant.lease, sender);
+        let folder = self.config.folder.join("attempts").join(grant.lease.lease.seq.to_string());
+        let (blobs, inputs, memory) = (self.blobs.clone(), self.inputs.clone(), self.memory_per_slot);
+        let ready = self.ready.clone();
+        tokio::spawn(async move {
+            let study = ready.lock().await.get(&grant.study).cloned();
+            let server = match &study {
+                Some(study) => study.server().await.map_err(|error| error.to_string()),
+                None => Err("its study is not prepared".to_owned()),
+            };
+            match server {
+                Ok(server) => {
+                    let surroundings = Surroundings { server, folder, blobs, memory, inputs };
+                    attempt::run(grant, surroundings, stops).await;
+                }
+                Err(why) => {
+                    let _ = inputs.send(Input::Lost { lease: grant.lease, why });
+                }
+            }
+        });
+    }
+}

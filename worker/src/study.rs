@@ -1,0 +1,145 @@
+//! A study on this worker: its files laid out, its environment made, its fork server started.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ar_common::frames::Unavailable;
+use ar_common::{Digest, StudyId};
+use ar_net::transfer::TransferError;
+use ar_net::{BlobError, BlobStore, durable, transfer};
+use ar_proto::v1::coordinator_client::CoordinatorClient;
+use tokio::sync::Mutex;
+use tonic::metadata::MetadataMap;
+use tonic::transport::Channel;
+
+use crate::environment::{self, EnvironmentError};
+use crate::server::{ForkServer, ServerError};
+
+/// The file of a study's tree that names the environment.
+const REQUIREMENTS: &str = "requirements.lock";
+
+/// Why a study cannot be worked on here.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StudyError {
+    #[error(transparent)]
+    Transfer(#[from] TransferError),
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+    #[error("cannot lay out the study's files in {folder}: {source}")]
+    Layout { folder: PathBuf, source: io::Error },
+    #[error("the study names no `{REQUIREMENTS}`; submit it with this version of the coordinator")]
+    NoRequirements,
+    #[error(transparent)]
+    Environment(#[from] EnvironmentError),
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    #[error("the coordinator went away while the study was being prepared")]
+    Offline,
+}
+
+/// What preparing a study needs.
+pub(crate) struct Preparing<'a> {
+    pub(crate) study: StudyId,
+    pub(crate) tree: Digest,
+    pub(crate) folder: PathBuf,
+    pub(crate) blobs: &'a BlobStore,
+    pub(crate) cache: PathBuf,
+    pub(crate) python: Option<PathBuf>,
+    pub(crate) client: Option<CoordinatorClient<Channel>>,
+    pub(crate) authorization: String,
+}
+
+/// A study whose environment stands.
+#[derive(Debug)]
+pub(crate) struct Study {
+    python: PathBuf,
+    folder: PathBuf,
+    /// Started anew when it has died.
+    server: Mutex<Arc<ForkServer>>,
+    pub(crate) unavailable: Vec<Unavailable>,
+    pub(crate) facts: String,
+}
+
+impl Study {
+    /// Fetches, lays out, makes the environment, starts the server.
+    pub(crate) async fn prepare(
+        preparing: Preparing<'_>,
+        progress: impl Fn(String) + Send + Sync,
+    ) -> Result<Self, StudyError> {
+        let Preparing { study, tree, folder, blobs, cache, python, client, authorization } = preparing;
+        tracing::info!(%study, "preparing");
+        fetch_tree(client, blobs, tree, &authorization).await?;
+        let lock = lay_out(blobs, tree, &folder)?;
+        let request = environment::Request { lock: &lock, cache: &cache, python: python.as_deref() };
+        let environment = environment::ensure(&request, &progress).await?;
+        progress("loading the data".to_owned());
+        let server = ForkServer::start(&environment.python, &folder).await?;
+        let ready = server.ready.clone();
+        let facts = format!(
+            "Python {}, {} rows ({} to search on, {} sealed); imports took {:.1} s, loading {:.2} s",
+            environment.version,
+            ready.rows,
+            ready.train_rows,
+            ready.sealed_rows,
+            ready.import_seconds,
+            ready.load_seconds
+        );
+        Ok(Self {
+            python: environment.python,
+            folder,
+            server: Mutex::new(Arc::new(server)),
+            unavailable: ready.unavailable,
+            facts,
+        })
+    }
+
+    /// The fork server, a fresh one if the last has died.
+    pub(crate) async fn server(&self) -> Result<Arc<ForkServer>, ServerError> {
+        let mut server = self.server.lock().await;
+        if !server.is_alive() {
+            tracing::warn!("the fork server has died; starting another");
+            *server = Arc::new(ForkServer::start(&self.python, &self.folder).await?);
+        }
+        Ok(Arc::clone(&server))
+    }
+}
+
+async fn fetch_tree(
+    client: Option<CoordinatorClient<Channel>>,
+    blobs: &BlobStore,
+    tree: Digest,
+    authorization: &str,
+) -> Result<(), StudyError> {
+    let mut client = client.ok_or(StudyError::Offline)?;
+    let authorize = |metadata: &mut MetadataMap| {
+        if let Ok(value) = authorization.parse() {
+            metadata.insert(ar_proto::AUTHORIZATION, value);
+        }
+    };
+    transfer::fetch(&mut client, blobs, tree, authorize).await?;
+    for entry in blobs.read_tree(&tree)?.entries {
+        transfer::fetch(&mut client, blobs, entry.digest, authorize).await?;
+    }
+    Ok(())
+}
+
+/// Lays the files of a tree out in a fresh folder and returns the requirements. What an interrupted
+/// start left there is removed first.
+fn lay_out(blobs: &BlobStore, tree: Digest, folder: &Path) -> Result<String, StudyError> {
+    let failed = |source| StudyError::Layout { folder: folder.to_owned(), source };
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        other => other.map_err(failed)?,
+    }
+    durable::private_folder(folder).map_err(failed)?;
+    for entry in blobs.read_tree(&tree)?.entries {
+        let path = folder.join(&entry.path);
+        std::fs::create_dir_all(path.parent().unwrap_or(folder)).map_err(failed)?;
+        blobs.copy_to(&entry.digest, &path)?;
+    }
+    match std::fs::read_to_string(folder.join(REQUIREMENTS)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(StudyError::NoRequirements),
+        read => read.map_err(failed),
+    }
+}
