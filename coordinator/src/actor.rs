@@ -31,6 +31,7 @@ enum Message {
     Open { session: SessionId, sender: mpsc::Sender<Outgoing> },
     Watch(oneshot::Sender<(State, broadcast::Receiver<Event>)>),
     Worker(Event),
+    PlanFailed(String),
     Stop(oneshot::Sender<()>),
 }
 
@@ -94,6 +95,17 @@ impl std::fmt::Debug for Message {
     }
 }
 
+/// Why an actor ended before it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum ActorError {
+    /// What it must write down cannot be written.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The search failed on what the journal holds; it would again.
+    #[error("the search failed ({0}); this is a bug, please report it with the folder of the store")]
+    Plan(String),
+}
+
 /// The actor has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the coordinator is ending")]
@@ -154,6 +166,7 @@ struct Actor {
     /// The durable state: behind `core.state` by what is in flight and gathering.
     durable: State,
     gathering: Output,
+    plan_failed: Option<String>,
     messages: mpsc::Sender<Message>,
 }
 
@@ -164,7 +177,7 @@ struct Actor {
 pub async fn start(
     mut journal: Box<dyn Journal>,
     timing: Timing,
-) -> Result<(Handle, tokio::task::JoinHandle<Result<(), JournalError>>), JournalError> {
+) -> Result<(Handle, tokio::task::JoinHandle<Result<(), ActorError>>), JournalError> {
     let mut state = journal.replay()?;
     let mut records = Vec::new();
     if state.seq == Seq(0) {
@@ -183,6 +196,7 @@ pub async fn start(
         sessions: HashMap::new(),
         events,
         gathering: Output::default(),
+        plan_failed: None,
         messages: sender.clone(),
     };
     let handle = Handle { messages: sender, sessions: Arc::default() };
@@ -194,7 +208,7 @@ impl Actor {
         mut self,
         mut journal: Box<dyn Journal>,
         mut messages: mpsc::Receiver<Message>,
-    ) -> Result<(), JournalError> {
+    ) -> Result<(), ActorError> {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         self.step(Input::Tick);
@@ -203,6 +217,9 @@ impl Actor {
             let batch = std::mem::take(&mut self.gathering);
             if batch.records.is_empty() {
                 self.perform(batch.effects);
+                if let Some(why) = self.plan_failed {
+                    return Err(ActorError::Plan(why));
+                }
                 if let Some(stopped) = stopping {
                     let _ = stopped.send(());
                     return Ok(());
@@ -254,6 +271,7 @@ impl Actor {
                 Message::Worker(event) => {
                     let _ = self.events.send(event);
                 }
+                Message::PlanFailed(why) => self.plan_failed = Some(why),
                 Message::Stop(stopped) => return Some(stopped),
             }
             if self.gathering.records.len() >= BATCH {
@@ -291,9 +309,14 @@ impl Actor {
                     // The core's state may be ahead of `as_of`; the core revalidates what comes back.
                     let request = planner::Request::new(&self.core.state, entry, want, time);
                     let messages = self.messages.clone();
-                    tokio::task::spawn_blocking(move || {
-                        let plan = planner::plan(&request);
-                        let _ = messages.blocking_send(Message::Input(Input::Planned { study, as_of, plan }));
+                    let planning = tokio::task::spawn_blocking(move || planner::plan(&request));
+                    tokio::spawn(async move {
+                        let message = match planning.await {
+                            Ok(plan) => Message::Input(Input::Planned { study, as_of, plan }),
+                            Err(error) => Message::PlanFailed(error.to_string()),
+                        };
+                        // The actor may have ended meanwhile; then nobody waits for the plan.
+                        let _ = messages.send(message).await;
                     });
                 }
             }

@@ -30,6 +30,12 @@ pub struct Facts {
     pub text: u64,
     /// Whether a categorical column has many levels.
     pub high_cardinality: bool,
+    /// Whether a numeric column has few values.
+    pub discrete: bool,
+    /// Numeric columns without a value below zero.
+    pub nonnegative: u64,
+    /// Whether the target is a number that is never below zero.
+    pub nonnegative_target: bool,
     /// Whether a numeric column has zeros that look like missing values.
     pub zeros: bool,
 }
@@ -182,6 +188,9 @@ fn unmet(needs: &[String], facts: &Facts) -> Result<Option<String>, CatalogError
             "high_cardinality" => (facts.high_cardinality, "no categorical column has many levels"),
             "date" => (facts.date > 0, "there is no date column"),
             "text" => (facts.text > 0, "there is no text column"),
+            "discrete" => (facts.discrete, "no numeric column has 3 to 10 values"),
+            "nonnegative" => (facts.nonnegative > 1, "fewer than two numeric columns are never below zero"),
+            "nonnegative_target" => (facts.nonnegative_target, "the target goes below zero"),
             "zeros" => (facts.zeros, "no numeric column has zeros that could mean missing"),
             other => return Err(CatalogError::UnknownNeed(other.to_owned())),
         };
@@ -208,6 +217,9 @@ mod tests {
             date: 0,
             text: 0,
             high_cardinality: false,
+            discrete: false,
+            nonnegative: 13,
+            nonnegative_target: false,
             zeros: false,
         }
     }
@@ -217,8 +229,8 @@ mod tests {
         for task in [Task::Classification, Task::Regression] {
             for categorical in [0, 5] {
                 for rows in [50, 1_000_000] {
-                    let facts =
-                        Facts { task, categorical, rows, missing: rows > 50, zeros: rows > 50, ..facts() };
+                    let (missing, zeros, discrete) = (rows > 50, rows > 50, rows > 50);
+                    let facts = Facts { task, categorical, rows, missing, zeros, discrete, ..facts() };
                     let (space, _) = space(ar_runner::CATALOG, &facts).unwrap();
                     assert!(space.combinations() > 20);
                     assert_eq!(space.floors().len(), 1, "one dummy model is the floor");

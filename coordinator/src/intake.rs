@@ -205,7 +205,10 @@ fn facts(profile: &Profile) -> Facts {
         categorical: profile.count(ColumnKind::Categorical) as u64,
         date: profile.count(ColumnKind::Date) as u64,
         text: profile.count(ColumnKind::Text) as u64,
-        high_cardinality: profile.max_cardinality() > 15,
+        high_cardinality: profile.max_cardinality() > 10,
+        discrete: profile.has_discrete_numbers(),
+        nonnegative: profile.nonnegative_numbers() as u64,
+        nonnegative_target: profile.has_nonnegative_target(),
         zeros: profile.has_suspicious_zeros(),
     }
 }

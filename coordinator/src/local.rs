@@ -9,7 +9,8 @@ use std::time::Duration;
 use ar_common::WorkerId;
 use ar_common::frames::Hardware;
 use ar_net::Token;
-use tokio::process::{Child, Command};
+use tokio::io::AsyncReadExt;
+use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::watch;
 
 pub use ar_worker::WorkerError;
@@ -19,6 +20,9 @@ use crate::cli::WorkerArgs;
 
 /// How long an asked worker may take to leave before it is killed.
 const LEAVE: Duration = Duration::from_secs(5);
+
+/// Bytes of its standard error that are read; it logs to a file.
+const STDERR_LIMIT: u64 = 64 << 10;
 
 /// How a local worker is started.
 #[derive(Debug, Clone)]
@@ -46,7 +50,7 @@ impl LocalWorker {
     ///
     /// # Errors
     /// When the process cannot be started.
-    pub fn start(&self) -> io::Result<Child> {
+    pub fn start(&self) -> io::Result<RunningWorker> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("worker").args(["--coordinator", &self.coordinator, "--name", "local"]);
         command.arg("--token-file").arg(&self.token_file).arg("--folder").arg(&self.folder);
@@ -58,16 +62,40 @@ impl LocalWorker {
         }
         // Its own group: a Ctrl-C at the terminal reaches the coordinator alone, which then asks it.
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
-        command.kill_on_drop(true).spawn()
+        let mut child = command.kill_on_drop(true).spawn()?;
+        let held = child.stdin.take();
+        Ok(RunningWorker { child, held })
     }
 }
 
-/// Asks a local worker to leave and waits until it is gone.
-pub async fn leave(mut child: Child) {
-    drop(child.stdin.take());
-    if tokio::time::timeout(LEAVE, child.wait()).await.is_err() {
-        tracing::warn!("the local worker did not leave; killing it");
-        let _ = child.kill().await;
+/// A local worker that runs; dropping it kills it.
+#[derive(Debug)]
+pub struct RunningWorker {
+    child: Child,
+    /// Open for as long as the worker is wanted. Kept out of `child`, whose `wait` closes it.
+    held: Option<ChildStdin>,
+}
+
+impl RunningWorker {
+    /// Waits until it has ended and returns the last line that it said on its standard error.
+    pub async fn ended(&mut self) -> Option<String> {
+        let mut said = Vec::new();
+        if let Some(stderr) = &mut self.child.stderr {
+            // Reading to the end is also how a full pipe never stops the worker.
+            let _ = stderr.take(STDERR_LIMIT).read_to_end(&mut said).await;
+        }
+        let _ = self.child.wait().await;
+        let said = String::from_utf8_lossy(&said);
+        said.lines().rev().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)
+    }
+
+    /// Asks it to leave and waits until it is gone.
+    pub async fn leave(mut self) {
+        drop(self.held.take());
+        if tokio::time::timeout(LEAVE, self.child.wait()).await.is_err() {
+            tracing::warn!("the local worker did not leave; killing it");
+            let _ = self.child.kill().await;
+        }
     }
 }
 

@@ -1,1 +1,8 @@
-//! What crosses crates: whole runs with real processes, faults, and the benches.
+//! What crosses crates: whole runs with real processes, faults, and the benches. This library holds
+//! what those share.
+
+pub mod cluster;
+pub mod figures;
+pub mod processes;
+pub mod run;
+pub mod store;

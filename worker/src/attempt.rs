@@ -72,6 +72,7 @@ enum End {
 struct Attempt {
     lease: LeaseRef,
     block: Block,
+    /// Resident bytes at which it is ended: its own share and what it inherits of the server.
     memory: u64,
     folder: PathBuf,
     blobs: BlobStore,
@@ -124,7 +125,7 @@ impl Attempt {
         Ok(Self {
             lease: grant.lease,
             block: grant.block,
-            memory,
+            memory: memory.saturating_add(server.resident),
             folder,
             blobs,
             inputs,
@@ -289,13 +290,14 @@ impl Attempt {
 
     fn measures(&self, result: ResultFrame) -> Outcome {
         let finite = |value: &f64| value.is_finite();
-        let numbers = result.score.iter().chain(&result.folds).chain([&result.seconds]);
-        if !numbers.clone().all(finite) {
+        let score = result.score.map(|score| score.0);
+        let folds: Vec<f64> = result.folds.iter().map(|fold| fold.0).collect();
+        if !score.iter().chain(&folds).chain([&result.seconds]).all(finite) {
             return Outcome::NoMetric { reason: "the score is not a finite number".to_owned() };
         }
         let sealed = (|| {
             Some(SealedScore {
-                score: result.score.filter(|_| self.block == Block::Sealed)?,
+                score: score.filter(|_| self.block == Block::Sealed)?,
                 base_score: result.reference_score.filter(finite)?,
                 difference: result.difference.filter(finite)?,
                 low: result.low.filter(finite)?,
@@ -315,8 +317,8 @@ impl Attempt {
             }
         }
         Outcome::Done(Measures {
-            score: result.score,
-            folds: result.folds,
+            score,
+            folds,
             seconds: result.seconds,
             predict_seconds: result.predict_seconds.filter(finite),
             peak_memory: Some(self.seen.peak_memory).filter(|peak| *peak > 0),

@@ -80,8 +80,8 @@ pub(crate) enum ErrorKind {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct ResultFrame {
-    pub(crate) score: Option<f64>,
-    pub(crate) folds: Vec<f64>,
+    pub(crate) score: Option<Number>,
+    pub(crate) folds: Vec<Number>,
     pub(crate) seconds: f64,
     pub(crate) predict_seconds: Option<f64>,
     pub(crate) reference_score: Option<f64>,
@@ -91,6 +91,28 @@ pub(crate) struct ResultFrame {
     pub(crate) level: Option<f64>,
     pub(crate) rows: Option<u64>,
     pub(crate) files: Vec<String>,
+}
+
+/// What stands where a score should: a number, or something else, which is read as "not a number" so
+/// that it ends as an outcome with a reason.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(from = "Said")]
+pub(crate) struct Number(pub(crate) f64);
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Said {
+    Number(f64),
+    Other(serde::de::IgnoredAny),
+}
+
+impl From<Said> for Number {
+    fn from(said: Said) -> Self {
+        match said {
+            Said::Number(number) => Self(number),
+            Said::Other(_) => Self(f64::NAN),
+        }
+    }
 }
 
 /// A frame as bytes.

@@ -15,12 +15,13 @@ use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::output::Bounded;
+use crate::process;
 use crate::runner_frames::{self, FromServer, Ready, ToServer};
 
 /// Variables of this process that a fork server may see. API keys and the like are not among them.
-const ALLOWED: [&str; 12] = [
+const ALLOWED: [&str; 11] = [
     "PATH", "HOME", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "SSL_CERT_FILE",
-    "SYSTEMROOT", "AR_TEST_MARK",
+    "SYSTEMROOT",
 ];
 /// One thread per experiment; spinning threads would ruin each other's timings.
 const SET: [(&str, &str); 6] = [
@@ -59,6 +60,8 @@ pub(crate) struct ForkServer {
     /// Channels of the children it holds; `None` once it is gone.
     children: Children,
     pub(crate) ready: Ready,
+    /// What it holds before its first fork, bytes; its children share that.
+    pub(crate) resident: u64,
     _process: Child,
 }
 
@@ -72,8 +75,8 @@ impl ForkServer {
     pub(crate) async fn start(python: &Path, study: &Path) -> Result<Self, ServerError> {
         let start_error = |source| ServerError::Start { python: python.display().to_string(), source };
         let (ours, theirs) = UnixStream::pair().map_err(start_error)?;
-        let mut process = spawn(python, study, theirs.into()).map_err(start_error)?;
-        let output = process.stdout.take().zip(process.stderr.take());
+        let mut child = spawn(python, study, theirs.into()).map_err(start_error)?;
+        let output = child.stdout.take().zip(child.stderr.take());
         let said = tokio::spawn(async move {
             let mut said = Bounded::default();
             if let Some((mut out, mut err)) = output {
@@ -95,11 +98,13 @@ impl ForkServer {
         let first = listen(ours.try_clone().map_err(start_error)?, Arc::clone(&children));
         match first.await {
             Ok(FromServer::Ready(ready)) => {
-                Ok(Self { control: Mutex::new(ours), children, ready, _process: process })
+                let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
+                let resident = pid.and_then(process::resident).unwrap_or(0);
+                Ok(Self { control: Mutex::new(ours), children, ready, resident, _process: child })
             }
             Ok(FromServer::Failed { message }) => Err(ServerError::Failed(message)),
             _ => {
-                let _ = process.kill().await;
+                let _ = child.kill().await;
                 let said = said.await.map(|said| said.last_line()).unwrap_or_default();
                 Err(ServerError::Died(said))
             }

@@ -1,8 +1,9 @@
 //! The shell around the pure session: one loop takes events and does what the session says.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use ar_net::{BlobError, BlobStore, Token, durable, transfer};
 use ar_proto::v1::WorkerMessage;
 use ar_proto::v1::coordinator_client::CoordinatorClient;
 use ar_worker_core::{Effect, Identity, Input, Worker};
+use nix::fcntl::{Flock, FlockArg};
 use tokio::sync::{mpsc, watch};
 use tonic::transport::Channel;
 
@@ -81,6 +83,8 @@ pub async fn run(config: WorkerConfig) -> Result<(), WorkerError> {
 struct Shell {
     config: WorkerConfig,
     worker: Worker,
+    /// Held for as long as this process uses the folder.
+    _lock: Flock<File>,
     memory_per_slot: u64,
     began: Instant,
     spool: Spool,
@@ -94,10 +98,18 @@ struct Shell {
     left: bool,
 }
 
+/// Takes the folder for this process alone. A worker whose coordinator was killed leaves within moments;
+/// its successor in the same folder waits for that.
+fn lock(folder: &Path) -> io::Result<Flock<File>> {
+    let file = File::options().create(true).truncate(false).write(true).open(folder.join("worker.lock"))?;
+    Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| error.into())
+}
+
 impl Shell {
     fn open(config: WorkerConfig) -> Result<(Self, mpsc::UnboundedReceiver<Input>), WorkerError> {
         let folder_error = |source| WorkerError::Folder { folder: config.folder.clone(), source };
         durable::private_folder(&config.folder).map_err(folder_error)?;
+        let lock = lock(&config.folder).map_err(folder_error)?;
         let (spool, spooled) = Spool::open(&config.folder.join("spool")).map_err(folder_error)?;
         let blobs = BlobStore::open(&config.folder.join("blobs"))?;
         let hardware = hardware::report();
@@ -108,6 +120,7 @@ impl Shell {
         let (inputs, receiver) = mpsc::unbounded_channel();
         let shell = Self {
             worker: Worker::new(identity, spooled),
+            _lock: lock,
             memory_per_slot,
             began: Instant::now(),
             spool,

@@ -5,7 +5,7 @@ use ar_common::{Digest, ExperimentId, Outcome};
 
 use crate::input::SessionId;
 use crate::record::Record;
-use crate::state::{State, Status};
+use crate::state::{Experiment, State, Status};
 use crate::step::Turn;
 
 /// What is to be done with a result.
@@ -63,10 +63,18 @@ fn judge(state: &State, lease: &LeaseRef, digest: Digest) -> Judgement {
     }
 }
 
-/// Why an outcome's numbers cannot be those of this experiment.
+/// Why an outcome cannot be that of this experiment.
 fn cannot_be(state: &State, experiment: ExperimentId, outcome: &Outcome) -> Option<String> {
     let experiment = state.experiment(experiment)?;
     let metric = &state.studies.get(&experiment.study)?.spec.metric;
+    if let Outcome::DuplicateOf { experiment: first } = outcome {
+        // Only ever of an earlier one, so that no two experiments are each other's duplicate.
+        let twin = |first: &Experiment| {
+            first.id < experiment.id && first.study == experiment.study && first.block == experiment.block
+        };
+        return (!state.experiment(*first).is_some_and(twin))
+            .then(|| format!("it is no duplicate of experiment {first}, which is no earlier one of its kind"));
+    }
     if let Outcome::StoppedEarly { folds, .. } = outcome {
         return folds.iter().find_map(|value| metric.refuse(*value));
     }

@@ -97,9 +97,8 @@ impl Turn<'_> {
 
     /// Renews the leases listed that are current, and calls off those that are not.
     fn renew(&mut self, session: SessionId, leases: &[HeldLease]) {
-        let Some((name, boot)) = self.core.live.workers.get(&session).map(|w| (w.worker.clone(), w.boot)) else {
-            return;
-        };
+        let Some(worker) = self.core.live.workers.get(&session) else { return };
+        let (name, boot, draining) = (worker.worker.clone(), worker.boot, worker.draining);
         let lapses = self.core.live.timing.lease_ttl_ms;
         for held in leases {
             if !self.is_current(&held.lease, &name, boot) {
@@ -109,7 +108,9 @@ impl Turn<'_> {
                 }
                 continue;
             }
-            let running = held.stage != LeaseStage::Queued;
+            // A process that has ended, or that its worker takes along as it leaves, is not a loss
+            // that its experiment could be the cause of.
+            let running = held.stage == LeaseStage::Running && !draining;
             let lease = LiveLease { lapses: self.now + lapses, running };
             self.core.live.leases.insert(held.lease.experiment, lease);
             if let Some(worker) = self.core.live.workers.get_mut(&session) {

@@ -61,8 +61,10 @@ impl Turn<'_> {
                 }
             }
             Planned::Wait => self.wait(id, as_of, pending, stale),
-            // A result or a pending experiment that the verdict has not seen makes it stale.
-            Planned::Conclude(_) | Planned::Failed if stale || pending => {}
+            // It cannot hold before what is pending has ended; asked at once it would only say so again.
+            Planned::Conclude(_) | Planned::Failed if pending => self.wait(id, as_of, pending, stale),
+            // There is a result that the verdict has not seen.
+            Planned::Conclude(_) | Planned::Failed if stale => {}
             Planned::Conclude(verdict) => self.conclude(id, verdict),
             Planned::Failed => self.record(Record::Finished { study: id.clone(), how: Finish::Failed }),
         }

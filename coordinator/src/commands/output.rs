@@ -31,6 +31,10 @@ impl Console {
         }
     }
 
+    pub(crate) fn is_json(self) -> bool {
+        self.json
+    }
+
     pub(crate) fn is_terminal(self) -> bool {
         if self.json { io::stderr().is_terminal() } else { io::stdout().is_terminal() }
     }

@@ -68,6 +68,7 @@ fn column(name: &str, stats: &Stats, kind: ColumnKind, treatment: String) -> Col
         infinite: if as_number { stats.not_finite } else { 0 },
         distinct: stats.distinct.count(),
         distinct_capped: stats.distinct.is_capped(),
+        least: (stats.numbers.count > 0).then_some(stats.numbers.min),
         suspicious_zeros: if kind == ColumnKind::Numeric { suspicious_zeros(stats) } else { 0 },
         treatment,
     }

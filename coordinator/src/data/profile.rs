@@ -59,6 +59,8 @@ pub struct Column {
     pub distinct: usize,
     /// Whether counting stopped, so that there may be more.
     pub distinct_capped: bool,
+    /// Its smallest number, if it has any.
+    pub least: Option<f64>,
     /// Zeros that stand far from all other values and may mean "unknown"; 0 if there are none such.
     pub suspicious_zeros: usize,
     /// How it is used, in a few words for people.
@@ -132,6 +134,24 @@ impl Profile {
     /// Whether a column of numbers has zeros that may mean "unknown".
     pub fn has_suspicious_zeros(&self) -> bool {
         self.features().any(|column| column.suspicious_zeros > 0)
+    }
+
+    /// Whether a column of numbers has few values, as grades and codes have.
+    pub fn has_discrete_numbers(&self) -> bool {
+        let mut numbers = self.features().filter(|column| column.kind == ColumnKind::Numeric);
+        numbers.any(|column| (3..=10).contains(&column.distinct))
+    }
+
+    /// How many columns of numbers have none below zero.
+    pub fn nonnegative_numbers(&self) -> usize {
+        let numbers = self.features().filter(|column| column.kind == ColumnKind::Numeric);
+        numbers.filter(|column| column.least.is_some_and(|least| least >= 0.0)).count()
+    }
+
+    /// Whether the target is a number that is never below zero.
+    pub fn has_nonnegative_target(&self) -> bool {
+        let mut target = self.columns.iter().filter(|column| column.kind == ColumnKind::Target);
+        self.task == Task::Regression && target.any(|column| column.least.is_some_and(|least| least >= 0.0))
     }
 
     /// Most different values in one categorical column; 0 without any.

@@ -11,12 +11,11 @@ impl Worker {
     pub(crate) fn drain(&mut self, until: Millis) {
         self.drain_until = Some(self.drain_until.map_or(until, |earlier| earlier.min(until)));
         let waiting: Vec<LeaseRef> = self.queue.drain(..).map(|grant| grant.lease).collect();
+        // Told first, so that what is given back does not come straight back.
+        self.heartbeat();
         if !waiting.is_empty() {
             self.send(WorkerFrame::Released { leases: waiting });
         }
-        // Told at once, so that nothing more is granted while the rest finishes.
-        let heartbeat = WorkerFrame::Heartbeat { leases: self.held(), draining: true };
-        self.send(heartbeat);
     }
 
     /// A drained worker leaves when nothing runs and nothing waits for the disk. A result that was

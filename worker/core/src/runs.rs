@@ -70,8 +70,12 @@ impl Worker {
     pub(crate) fn matrix(&mut self, lease: LeaseRef, hash: String) {
         let Some(run) = self.running.get(&lease) else { return };
         let key = (run.grant.study.clone(), run.grant.block, hash);
-        let first = *self.twins.entry(key).or_insert(lease.experiment);
-        if first != lease.experiment {
+        let first = self.twins.entry(key).or_insert(lease.experiment);
+        // The one that was planned first is the original, whichever came here first: else two workers
+        // could end two experiments as duplicates of each other.
+        *first = lease.experiment.min(*first);
+        if *first != lease.experiment {
+            let first = *first;
             self.stop(lease, Stopping::Twin(first));
         }
     }

@@ -52,6 +52,8 @@ pub(crate) struct Running {
 #[derive(Debug)]
 pub struct Worker {
     pub(crate) identity: Identity,
+    /// The store whose epochs and experiments are known here.
+    pub(crate) cluster: Option<u64>,
     pub(crate) epoch: Epoch,
     pub(crate) heartbeat_ms: u64,
     /// Whether the stream is open and was welcomed.
@@ -73,6 +75,7 @@ impl Worker {
     pub fn new(identity: Identity, spooled: Vec<SpoolEntry>) -> Self {
         Self {
             identity,
+            cluster: None,
             epoch: Epoch(0),
             heartbeat_ms: 10_000,
             welcomed: false,
@@ -166,6 +169,14 @@ impl Worker {
     }
 
     fn frame(&mut self, epoch: Epoch, frame: CoordinatorFrame, now: Millis) {
+        if let CoordinatorFrame::Welcome { cluster, .. } = frame
+            && self.cluster != Some(cluster)
+        {
+            // Another store counts its epochs and its experiments anew.
+            self.cluster = Some(cluster);
+            self.epoch = epoch;
+            self.twins.clear();
+        }
         if epoch < self.epoch {
             let why = format!("a coordinator of epoch {epoch} spoke after one of epoch {}", self.epoch);
             self.welcomed = false;
@@ -178,6 +189,10 @@ impl Worker {
                 self.welcomed = true;
                 self.heartbeat_ms = heartbeat_ms;
                 self.next_heartbeat = Some(now + heartbeat_ms);
+                if self.drain_until.is_some() {
+                    // A Hello does not say so, and nothing must be granted before it is known.
+                    self.heartbeat();
+                }
                 self.offer_spool();
             }
             CoordinatorFrame::Prepare { study, tree } => self.prepare(study, tree),
@@ -237,10 +252,15 @@ impl Worker {
         self.send(frame);
     }
 
+    /// Lists all that is held.
+    pub(crate) fn heartbeat(&mut self) {
+        let heartbeat = WorkerFrame::Heartbeat { leases: self.held(), draining: self.drain_until.is_some() };
+        self.send(heartbeat);
+    }
+
     fn tick(&mut self, now: Millis) {
         if self.next_heartbeat.is_some_and(|due| due <= now) {
-            let heartbeat = WorkerFrame::Heartbeat { leases: self.held(), draining: self.drain_until.is_some() };
-            self.send(heartbeat);
+            self.heartbeat();
             self.next_heartbeat = Some(now + self.heartbeat_ms);
         }
         self.enforce_deadlines(now);

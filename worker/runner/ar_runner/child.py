@@ -48,9 +48,21 @@ def limit_memory(more_bytes: int | None) -> None:
     """Lets the process take `more_bytes` beyond what the server already held when it forked."""
     if more_bytes is None:
         return
-    with open("/proc/self/status", encoding="ascii") as status:
-        held = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmData:"))
-    resource.setrlimit(resource.RLIMIT_DATA, (held + more_bytes, held + more_bytes))
+    try:
+        with open("/proc/self/status", encoding="ascii") as status:
+            held = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmData:"))
+    except (OSError, StopIteration):
+        # Not Linux; there the worker's own watch is all there is.
+        return
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = held + more_bytes
+    resource.setrlimit(resource.RLIMIT_DATA, (limit if most == resource.RLIM_INFINITY else min(limit, most), most))
+
+
+def lift_memory_limit() -> None:
+    """A report that memory ran out needs some, too."""
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
 
 
 def run_block(evaluator: Evaluator, request: dict[str, Any], send_frame: Any) -> dict[str, Any]:
@@ -86,6 +98,8 @@ def run_child(evaluator: Evaluator, request: dict[str, Any], result: int, output
     try:
         become_child(parent, output)
         sock = socket.socket(fileno=result)
+        # What the experiment starts must not hold it open.
+        sock.set_inheritable(False)
         try:
             limit_memory(request.get("memory_bytes"))
             # Thousands of identical warnings would only fill the worker's buffers.
@@ -95,6 +109,7 @@ def run_child(evaluator: Evaluator, request: dict[str, Any], result: int, output
             last = run_block(evaluator, request, lambda frame: send(sock, frame))
             code = 0
         except BaseException as error:  # noqa: BLE001
+            lift_memory_limit()
             last = error_frame(error)
         send(sock, last)
         sys.stdout.flush()

@@ -10,8 +10,8 @@ from ar_runner.context import Context
 from ar_runner.fitting import fit_and_predict, take
 from ar_runner.load import Table, load_table
 from ar_runner.matrix import matrix_hash
-from ar_runner.metrics import METRICS, positive_class, score
-from ar_runner.options_index import SLOTS, OptionsIndex
+from ar_runner.metrics import METRICS, NoMetric, positive_class, score
+from ar_runner.options_index import OptionsIndex
 from ar_runner.splits import make_folds, sealed_rows, without_groups_of
 from ar_runner.study import Study, StudyError
 
@@ -75,7 +75,7 @@ class Evaluator:
             categorical=layout.categorical,
             text=layout.text,
             names=layout.names,
-            config={slot: config.get(slot, "base") for slot in SLOTS},
+            config=self.options.effective(config),
             probabilities=probabilities or self.metric.looks_at == "probabilities",
         )
 
@@ -100,10 +100,10 @@ class Evaluator:
         fitted_at = 0.0
 
         def on_matrix(train: np.ndarray, test: np.ndarray) -> None:
-            model = [config.get(slot, "base") for slot in ("build_model", "weighting")]
+            full = self.options.effective(config)
             # Codes that the model takes for categories are not the same as codes that it takes for numbers.
-            treatment = "native" if config.get("encode") == "native" else "numbers"
-            hashes.append(matrix_hash(train, test, *model, treatment))
+            treatment = "native" if full["encode"] == "native" else "numbers"
+            hashes.append(matrix_hash(train, test, full["build_model"], full["weighting"], treatment))
             send({"op": "matrix", "hash": hashes[0]})
 
         def on_fitted() -> None:
@@ -173,7 +173,7 @@ class Evaluator:
                     for labels, scores in (ours, theirs)
                 ]
             # A draw with one class only has no roc_auc; it says nothing about the difference.
-            except Exception:  # noqa: BLE001
+            except NoMetric:
                 continue
             differences.append(values[0] - values[1])
         return np.array(differences or [0.0])

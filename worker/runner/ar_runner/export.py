@@ -132,7 +132,8 @@ def render(evaluator: Any, config: dict[str, str]) -> str:
     chosen = evaluator.options.chosen(config)
     if not evaluator.table.layout.text:
         chosen.pop("text")
-    full = {slot: config.get(slot, "base") for slot in chosen}
+    full = {**evaluator.options.effective(config), "text": "base"}
+    full = {slot: full[slot] for slot in chosen}
     pool = Pool()
     # What was chosen comes first: it is what a reader looks for.
     for slot, module in chosen.items():

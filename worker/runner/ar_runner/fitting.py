@@ -41,7 +41,8 @@ def predict_model(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Labels or numbers, and class scores if the metric looks at them. An unknown class scores lowest."""
     if n_classes == 0:
-        return np.asarray(model.predict(matrix), dtype=float).ravel(), None
+        # What is no number is passed on, so that the metric can refuse it.
+        return np.asarray(model.predict(matrix)).ravel(), None
     rows = len(matrix)
     if model is None:
         return np.full(rows, known[0]), np.eye(n_classes)[np.full(rows, known[0])]

@@ -66,6 +66,7 @@ def read_cells(path: str, delimiter: str, header_rows: int = 1, names: list[str]
         cells = pd.read_csv(path, encoding="utf-8-sig", **options)
     except UnicodeDecodeError:
         cells = pd.read_csv(path, encoding="latin-1", **options)
+    cells.columns = [str(name).strip() for name in cells.columns]
     for name in cells.columns:
         # A row with too few cells is filled up with NaN by pandas, whatever it is told.
         column = cells[name].astype(object).where(cells[name].notna(), "").str.strip()

@@ -120,6 +120,12 @@ def score(name: str, y: np.ndarray, labels: np.ndarray, scores: np.ndarray | Non
     looked_at = labels if metric.looks_at == "labels" else scores
     if looked_at is None:
         raise NoMetric(f"{name} needs {metric.looks_at} of classes, which this model does not give")
-    if not np.isfinite(np.asarray(looked_at, dtype=float)).all():
+    if len(looked_at) != len(y):
+        raise NoMetric(f"{name} cannot be computed: there are {len(looked_at)} predictions for {len(y)} rows")
+    try:
+        finite = np.isfinite(np.asarray(looked_at, dtype=float)).all()
+    except (TypeError, ValueError):
+        raise NoMetric(f"{name} cannot be computed: the predictions are not numbers") from None
+    if not finite:
         raise NoMetric(f"{name} cannot be computed: the predictions hold NaN or infinite values")
     return check(name, metric.function(y, labels, scores, positive))

@@ -36,22 +36,29 @@ def predict_file(model_path: str, data: str, out: str, delimiter: str | None = N
     warnings.simplefilter("ignore")
     try:
         model = joblib.load(model_path)
-        cells = read_cells(
-            data,
-            delimiter or model["delimiter"],
-            model["header_rows"],
-            None if model["header_rows"] else model["file_columns"],
-        )
-    except (OSError, ValueError, KeyError) as error:
-        print(f"cannot read the model or the data: {str(error).splitlines()[0]}", file=sys.stderr)
-        return 2
-    cells.columns = [str(name).strip() for name in cells.columns]
+    # A file that is no model can make the reader raise anything.
+    except Exception as error:  # noqa: BLE001
+        return refuse(f"cannot read the model {model_path}", error)
+    header = model["header_rows"]
+    try:
+        cells = read_cells(data, delimiter or model["delimiter"], header, None if header else model["file_columns"])
+    except (OSError, ValueError) as error:
+        return refuse(f"cannot read {data}", error)
     missing = [name for name, _ in model["layout"].columns if name not in cells.columns]
     if missing:
         print(f"{data} lacks columns that the model needs: {', '.join(missing)}", file=sys.stderr)
         return 2
-    predictions(model, cells).to_csv(out, index=False)
+    try:
+        predictions(model, cells).to_csv(out, index=False)
+    except OSError as error:
+        return refuse(f"cannot write {out}", error)
     return 0
+
+
+def refuse(what: str, error: Exception) -> int:
+    reason = str(error).strip().splitlines() or [type(error).__name__]
+    print(f"{what}: {reason[0]}", file=sys.stderr)
+    return 2
 
 
 def predictions(model: dict[str, Any], cells: pd.DataFrame) -> pd.DataFrame:

@@ -58,6 +58,9 @@ class Server:
                 self._report_ended()
                 if self.control in ready and not stop:
                     stop = self._requests()
+        except ConnectionError:
+            # The worker went away with frames unread.
+            pass
         except (FrameError, OSError) as error:
             print(f"ar_runner: {error}", file=sys.stderr)
             code = 1
@@ -197,7 +200,7 @@ def prepare(folder: str) -> tuple[Any, dict[str, Any]]:
     from ar_runner.evaluate import Evaluator
     from ar_runner.options_index import OptionsIndex
 
-    options = OptionsIndex(study)
+    options = OptionsIndex()
     imported = time.perf_counter()
     evaluator = Evaluator(study, options)
     loaded = time.perf_counter()

@@ -55,7 +55,7 @@ def make_folds(
     Folds by time train on what came before; a further repeat moves their bounds by leaving out a
     few of the newest rows. Rows of the same time stay in the order of the file.
     """
-    random = seed + 1000 * repeat
+    random = (seed + 1000 * repeat) % 2**32
     units = len(y) if groups is None else len(np.unique(groups))
     if units < folds + (times is not None):
         what = "rows" if groups is None else "groups"

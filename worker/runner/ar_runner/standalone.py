@@ -4,6 +4,7 @@ import sys
 import warnings
 
 import numpy as np
+import pandas as pd
 
 from ar_runner.assemble import assemble
 from ar_runner.context import Context
@@ -67,7 +68,7 @@ def main():
     np.random.seed(SETTINGS["seed"] % 2**32)
     table = load(sys.argv[1])
     scores = cross_validate(table)
-    print(f"{SETTINGS['metric']} {np.mean(scores):.6f}, mean of {len(scores)} folds")
+    print(f"{SETTINGS['metric']} {np.mean(scores):.12g}, mean of {len(scores)} folds")
     if len(sys.argv) == 4:
         model = build(table, len(table.y)).fit(table.X, table.y)
         header = SETTINGS["header_rows"]
@@ -75,4 +76,4 @@ def main():
         cells = read_cells(sys.argv[2], SETTINGS["delimiter"], header, names)
         predicted = model.predict(to_matrix(cells, table.layout))
         lines = [table.classes[int(code)] for code in predicted] if table.classes else predicted.ravel()
-        np.savetxt(sys.argv[3], np.array(lines, dtype=object), fmt="%s", header="prediction", comments="")
+        pd.DataFrame({"prediction": lines}).to_csv(sys.argv[3], index=False)

@@ -1,10 +1,12 @@
 """study.json: what the coordinator decided about the table. Nothing here is inferred again."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 VERSION = 1
+# Seeds are of 64 bits where they come from; LightGBM takes 31.
+SEEDS = 2**31
 
 
 class StudyError(Exception):
@@ -27,10 +29,6 @@ class Study:
     group: str | None
     time: str | None
     seed: int
-    # The options that the study may use, per slot; None means all that are found.
-    options: dict[str, list[str]] | None = None
-    # A folder with the user's own `<slot>/<option>.py`.
-    extra_options: Path | None = field(default=None)
 
 
 def read_study(folder: str | Path) -> Study:
@@ -56,9 +54,7 @@ def read_study(folder: str | Path) -> Study:
             holdout=raw.get("holdout"),
             group=raw.get("group"),
             time=raw.get("time"),
-            seed=raw.get("seed", 0),
-            options=raw.get("options"),
-            extra_options=folder / raw["extra_options"] if raw.get("extra_options") else None,
+            seed=raw.get("seed", 0) % SEEDS,
         )
     except KeyError as error:
         raise StudyError(f"{path} lacks {error}") from error

@@ -1,20 +1,28 @@
 """What the tests share: small studies, and a worker's end of the fork server."""
 
-import json
 import os
+
+# As in a worker; must be set before numpy is imported.
+THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+os.environ.update(THREADS)
+
+import json
 import selectors
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
+import warnings
 from pathlib import Path
 
 import numpy as np
 
+from ar_runner.evaluate import Evaluator
 from ar_runner.frames import Receiver, encode
+from ar_runner.options_index import OptionsIndex
+from ar_runner.study import read_study
 
 RUNNER = Path(__file__).resolve().parents[1]
 # Nothing here takes nearly as long; it only bounds a hang.
@@ -76,33 +84,52 @@ def mixed_cells(rows=120, classes=2, seed=0):
 MIXED_KINDS = {"zone": "categorical", "day": "date", "note": "text", "target": "target"}
 
 
+def copy_package(folder, options):
+    """A copy of the package with more option files, by (slot, name): source. Returns the folder to import from."""
+    shutil.copytree(RUNNER / "ar_runner", Path(folder) / "ar_runner", ignore=shutil.ignore_patterns("__pycache__"))
+    for (slot, name), source in options.items():
+        path = Path(folder) / "ar_runner" / "options" / slot / f"{name}.py"
+        path.write_text(source, encoding="utf-8")
+    return Path(folder)
+
+
 class StudyCase(unittest.TestCase):
     """A test with a folder of its own."""
 
     def setUp(self):
         self.folder = Path(tempfile.mkdtemp(prefix="ar-runner-test-"))
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        # Small tables make the libraries warn; children of the server are silenced the same way.
+        silence = warnings.catch_warnings()
+        silence.__enter__()
+        self.addCleanup(silence.__exit__, None, None, None)
+        warnings.simplefilter("ignore")
 
-    def option(self, slot, name, source):
-        """Adds an option file of the user."""
-        path = self.folder / "extra" / slot / f"{name}.py"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(source, encoding="utf-8")
+    def evaluator(self, cells, kinds, **study):
+        """An evaluator in this process, which is no fork server and may fit."""
+        return Evaluator(read_study(write_study(self.folder, cells, kinds, **study)), options())
+
+
+def options():
+    """The options, imported once."""
+    if not IMPORTED:
+        IMPORTED.append(OptionsIndex())
+    return IMPORTED[0]
+
+
+IMPORTED = []
+
+
+def cross_validate(evaluator, repeat=0, **config):
+    return evaluator.cross_validate(config, repeat, lambda frame: None)
 
 
 class Worker:
     """The worker's end: starts the server with a socket as descriptor 3 and talks to it."""
 
-    def __init__(self, study):
+    def __init__(self, study, package=RUNNER):
         self.control, theirs = socket.socketpair()
-        environment = {
-            "PATH": os.environ.get("PATH", ""),
-            "PYTHONPATH": str(RUNNER),
-            "OMP_NUM_THREADS": "1",
-            "OPENBLAS_NUM_THREADS": "1",
-            "MKL_NUM_THREADS": "1",
-            "OMP_WAIT_POLICY": "PASSIVE",
-        }
+        environment = {"PATH": os.environ.get("PATH", ""), "PYTHONPATH": str(package), **THREADS}
         # A shell moves the socket to descriptor 3, which Python then inherits.
         command = f'exec "$0" -m ar_runner serve "$1" 3<&{theirs.fileno()} {theirs.fileno()}<&-'
         if theirs.fileno() == 3:
@@ -112,6 +139,7 @@ class Worker:
             env=environment,
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
+            cwd=tempfile.gettempdir(),
         )
         theirs.close()
         self.receiver = Receiver(self.control)
@@ -212,7 +240,3 @@ def wait_until_gone(pid):
     selector.close()
     os.close(descriptor)
     assert gone, f"process {pid} is still there"
-
-
-def now():
-    return time.perf_counter()

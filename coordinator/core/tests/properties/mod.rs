@@ -4,6 +4,7 @@
 mod operations;
 mod simulation;
 
+use ar_core::{Record, State};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed};
 
@@ -64,6 +65,34 @@ proptest! {
         let (one, other) = (run(&setup, &story), run(&setup, &story));
         prop_assert_eq!(one.world.ledger.journal, other.world.ledger.journal);
     }
+}
+
+proptest! {
+    #![proptest_config(seeded(32, 4))]
+
+    /// I6: a snapshot taken anywhere, written, read back and followed by the rest of the journal is the
+    /// live state.
+    #[test]
+    fn any_snapshot_and_the_rest_of_the_journal_are_the_live_state(
+        setup in setup(),
+        story in prop::collection::vec(operations(), 1..120),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 4),
+    ) {
+        let world = run(&setup, &story).world;
+        let journal = &world.ledger.journal;
+        for cut in cuts {
+            let (before, after) = journal.split_at(cut.index(journal.len() + 1));
+            let snapshot = rmp_serde::to_vec_named(&fold(State::default(), before)).unwrap();
+            let replayed = fold(rmp_serde::from_slice(&snapshot).unwrap(), after);
+            prop_assert_eq!(&replayed, world.state());
+            prop_assert_eq!(replayed.hash(), world.state().hash());
+        }
+    }
+}
+
+fn fold(mut state: State, records: &[Record]) -> State {
+    records.iter().for_each(|record| state.apply(record));
+    state
 }
 
 /// Coverage of the property itself: over a few hundred operations each fault has happened.

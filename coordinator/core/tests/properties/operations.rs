@@ -21,7 +21,8 @@ pub(crate) struct Setup {
 pub(crate) enum Ending {
     Scored,
     Crashed,
-    Duplicate,
+    /// Of an experiment that may or may not be there, earlier or later.
+    Duplicate(u64),
     OutOfRange,
 }
 
@@ -100,7 +101,7 @@ fn ending() -> impl Strategy<Value = Ending> {
     prop_oneof![
         8 => Just(Ending::Scored),
         1 => Just(Ending::Crashed),
-        1 => Just(Ending::Duplicate),
+        1 => (0..12_u64).prop_map(Ending::Duplicate),
         1 => Just(Ending::OutOfRange),
     ]
 }

@@ -243,7 +243,7 @@ impl Simulation {
             Ending::Scored if self.quick => quick(score),
             Ending::Scored => done(score),
             Ending::Crashed => Outcome::Crashed { reason: "ValueError".into() },
-            Ending::Duplicate => Outcome::DuplicateOf { experiment: ExperimentId(1) },
+            Ending::Duplicate(first) => Outcome::DuplicateOf { experiment: ExperimentId(first) },
             Ending::OutOfRange => done(f64::from(at as u32) + 2.0),
         };
         self.workers[at].keep(lease, outcome.clone());

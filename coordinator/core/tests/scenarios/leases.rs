@@ -187,6 +187,31 @@ fn losses_of_queued_leases_and_releases_never_quarantine() {
 }
 
 #[test]
+fn losses_of_what_is_uploading_or_leaves_with_its_worker_never_quarantine() {
+    for draining in [false, true] {
+        let (mut world, mut worker, study) = with_one_lease();
+        for loss in 1..=4 {
+            let lease = worker.lease_of(2);
+            worker.start(&mut world, lease);
+            if let Some(held) = worker.held.get_mut(&lease).filter(|_| !draining) {
+                held.stage = LeaseStage::Uploading;
+            }
+            worker.draining = draining;
+            worker.heartbeat(&mut world);
+            worker.draining = false;
+            worker.die(&mut world);
+            let records = world.wait(TTL);
+            assert!(matches!(records[..], [Record::Requeued { running: false, .. }]), "loss {loss}: {records:?}");
+            worker.connect(&mut world);
+            worker.ready(&mut world, &study);
+            worker.receive(&mut world);
+        }
+        assert_eq!((world.experiment(2).losses_running, world.experiment(2).attempt), (0, Attempt(5)));
+        world.nothing_left();
+    }
+}
+
+#[test]
 fn a_release_of_a_lease_that_is_not_current_changes_nothing() {
     let (mut world, mut worker, _) = with_one_lease();
     let mut old = worker.lease_of(2);

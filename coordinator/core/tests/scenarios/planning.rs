@@ -136,20 +136,42 @@ fn a_verdict_that_has_not_seen_the_newest_result_is_dropped() {
 }
 
 #[test]
-fn a_verdict_is_dropped_while_an_experiment_is_pending() {
+fn a_verdict_while_an_experiment_is_pending_is_dropped_and_asked_for_again_when_it_has_ended() {
     for plan in [Planned::Conclude(verdict(&config(&[]))), Planned::Failed] {
         let mut world = World::new();
         let study = world.submit(&spec(0));
         let mut worker = Worker::new("w1", 2);
         worker.join(&mut world, &study);
         world.plan([cv(&[])]);
-        worker.grant(&mut world);
+        let base = worker.grant(&mut world).lease;
         let ask = world.take_ask();
         assert_eq!(world.answer(&ask, plan), vec![]);
         assert_eq!(world.study(&study).phase, Phase::Searching);
-        world.take_asks();
+        world.wait(10);
+        worker.heartbeat(&mut world);
+        assert_eq!(world.take_asks(), vec![], "it would say the same, for ever and as fast as it can");
+        worker.complete(&mut world, base, done(0.8));
+        worker.receive(&mut world);
+        assert!(world.take_ask().as_of > ask.as_of);
         world.nothing_left();
     }
+}
+
+#[test]
+fn a_verdict_while_one_experiment_is_pending_and_another_has_ended_is_asked_for_again_at_once() {
+    let (mut world, mut worker, study) = after_base();
+    let mut other = Worker::new("w2", 3);
+    world.plan([cv(&[("model", "forest")])]);
+    let lease = worker.grant(&mut world).lease;
+    other.join(&mut world, &study);
+    world.plan([cv(&[("model", "boost")])]);
+    other.grant(&mut world);
+    let ask = world.take_ask();
+    worker.complete(&mut world, lease, done(0.9));
+    worker.receive(&mut world);
+    assert_eq!(world.answer(&ask, Planned::Conclude(verdict(&config(&[])))), vec![]);
+    assert!(world.take_ask().as_of > ask.as_of);
+    world.nothing_left();
 }
 
 #[test]

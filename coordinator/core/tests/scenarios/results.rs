@@ -5,7 +5,7 @@ use ar_common::{Block, ExperimentId, Measures, Outcome, SealedScore};
 use ar_core::{Planned, Record, State, Status};
 
 use super::{after_base, kinds, with_one_lease};
-use crate::support::{Worker, config, cv, done, verdict};
+use crate::support::{Worker, config, cv, done, planned, spec, verdict};
 
 const TTL: u64 = 45_000;
 
@@ -196,13 +196,55 @@ fn a_duplicate_gives_its_budget_back_and_a_crash_does_not() {
 }
 
 #[test]
+fn a_duplicate_of_what_is_no_earlier_experiment_of_its_kind_is_an_outcome_with_a_reason() {
+    let (mut world, mut worker, study) = after_base();
+    let again = planned(config(&[]), Block::Cv { repeat: 1 });
+    world.plan([cv(&[("model", "forest")]), cv(&[("model", "boost")]), again, cv(&[("scale", "none")])]);
+    // Itself, none, one that is no cross-validation of the same split, and at last the base.
+    for (experiment, first, believed) in [(2, 2, false), (3, u64::MAX, false), (4, 1, false), (5, 1, true)] {
+        worker.receive(&mut world);
+        let lease = worker.lease_of(experiment);
+        let outcome = Outcome::DuplicateOf { experiment: ExperimentId(first) };
+        worker.complete(&mut world, lease, outcome.clone());
+        let kept = world.experiment(experiment).outcome();
+        if believed {
+            assert_eq!(kept, Some(&outcome));
+        } else {
+            assert!(matches!(kept, Some(Outcome::NoMetric { reason }) if reason.contains("no duplicate")), "{kept:?}");
+        }
+    }
+    assert_eq!(world.study(&study).spent, 4, "what is no duplicate was paid for");
+    worker.receive(&mut world);
+    world.take_ask();
+    world.nothing_left();
+}
+
+#[test]
+fn experiments_of_two_studies_are_no_duplicates() {
+    let (mut world, mut worker, study) = after_base();
+    let ask = world.take_ask();
+    world.answer(&ask, Planned::Failed);
+    let other = world.submit(&spec(1));
+    worker.receive(&mut world);
+    worker.ready(&mut world, &other);
+    world.plan([cv(&[])]);
+    let base = worker.grant(&mut world);
+    assert!(base.study != study && base.config == world.experiment(1).config);
+    worker.complete(&mut world, base.lease, Outcome::DuplicateOf { experiment: ExperimentId(1) });
+    assert!(matches!(world.experiment(2).outcome(), Some(Outcome::NoMetric { .. })));
+    worker.receive(&mut world);
+    world.take_ask();
+    world.nothing_left();
+}
+
+#[test]
 fn best_is_the_highest_score_of_the_own_split_and_the_earlier_of_equals() {
     let (mut world, mut worker, study) = after_base();
     let forest = [("model", "forest")];
     let plans = [
         (cv(&forest), 0.9),
         (cv(&[("model", "boost")]), 0.9),
-        (crate::support::planned(config(&forest), Block::Cv { repeat: 1 }), 0.99),
+        (planned(config(&forest), Block::Cv { repeat: 1 }), 0.99),
     ];
     for (plan, score) in plans {
         world.plan([plan]);

@@ -110,6 +110,10 @@ impl Ledger {
                 }
             }
             Record::Done { experiment, lease, digest, outcome } => {
+                if let Outcome::DuplicateOf { experiment: first } = outcome {
+                    let of_a_kind = self.planned.get(first) == self.planned.get(experiment);
+                    assert!(first < experiment && of_a_kind, "{experiment} ended as a duplicate of {first}");
+                }
                 self.ends.insert(*experiment, End { lease: *lease, digest: *digest });
                 let Some((study, block)) = self.planned.get(experiment) else { panic!("unknown {experiment}") };
                 if let Some(account) = self.accounts.get_mut(study) {

@@ -2,6 +2,8 @@
 
 from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 
+IGNORES = ("scale",)
+
 
 def make(context):
     forest = ExtraTreesRegressor if context.n_classes == 0 else ExtraTreesClassifier

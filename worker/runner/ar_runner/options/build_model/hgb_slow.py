@@ -2,6 +2,8 @@
 
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
+IGNORES = ("scale",)
+
 
 def make(context):
     booster = HistGradientBoostingRegressor if context.n_classes == 0 else HistGradientBoostingClassifier

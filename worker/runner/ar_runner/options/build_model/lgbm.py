@@ -2,6 +2,8 @@
 
 from lightgbm import LGBMClassifier, LGBMRegressor
 
+IGNORES = ("scale",)
+
 
 def make(context):
     booster = LGBMRegressor if context.n_classes == 0 else LGBMClassifier

@@ -4,6 +4,8 @@ from lightgbm import LGBMClassifier, LGBMRegressor
 
 from ar_runner.models import EarlyStopping
 
+IGNORES = ("scale",)
+
 
 def make(context):
     booster = LGBMRegressor if context.n_classes == 0 else LGBMClassifier

@@ -2,6 +2,8 @@
 
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
+IGNORES = ("scale",)
+
 
 def make(context):
     forest = RandomForestRegressor if context.n_classes == 0 else RandomForestClassifier

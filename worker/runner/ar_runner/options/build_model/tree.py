@@ -2,6 +2,8 @@
 
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
+IGNORES = ("scale",)
+
 
 def make(context):
     tree = DecisionTreeRegressor if context.n_classes == 0 else DecisionTreeClassifier

@@ -2,6 +2,8 @@
 
 from xgboost import XGBClassifier, XGBRegressor
 
+IGNORES = ("scale",)
+
 
 def make(context):
     booster = XGBRegressor if context.n_classes == 0 else XGBClassifier

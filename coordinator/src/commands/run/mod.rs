@@ -1,0 +1,205 @@
+//! `run`: a study from its input to its results, on one machine. The composition root: it opens the
+//! store, starts the coordinator and a local worker, and watches the study to its end.
+
+mod place;
+mod watch;
+
+use std::io;
+use std::path::PathBuf;
+
+use ar_common::StudyId;
+use ar_core::{Finish, Input, State};
+use ar_net::{BlobError, TokenError};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use super::output::{Console, complain, say};
+use super::show;
+use crate::actor::{self, ActorError, Ended, Handle};
+use crate::cli::RunArgs;
+use crate::exit::Exit;
+use crate::intake::{self, Intake, IntakeError};
+use crate::journal::{Journal, JournalError};
+use crate::local::{self, LocalWorker};
+use crate::results::{self, Report};
+use crate::{rpc, summary};
+
+use place::Place;
+use watch::{Ending, Watch};
+
+/// How many of the commonest errors are told when nothing succeeded.
+const ERRORS: usize = 3;
+
+/// Why a run did not end with results.
+#[derive(Debug, thiserror::Error)]
+enum RunError {
+    #[error(transparent)]
+    Intake(#[from] IntakeError),
+    #[error("cannot write the study as TOML: {0}; this is a bug, please report it")]
+    Toml(#[from] toml::ser::Error),
+    #[error("cannot use the folder {} ({source}); name one that can be written with --out DIR", path.display())]
+    Folder { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error(transparent)]
+    Actor(#[from] ActorError),
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    #[error("{0}")]
+    NotReady(String),
+    #[error("the local worker ended {times} times in a row{said}; its log is {}", log.display())]
+    Worker { times: u32, said: String, log: PathBuf },
+    #[error("cannot start the local worker: {0}")]
+    Start(io::Error),
+    #[error("cannot listen on this machine's loopback address: {0}")]
+    Listen(io::Error),
+    #[error("cannot write the results to {} ({source}); the store has them: free the folder and run the same command again", path.display())]
+    Results { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Ended(#[from] Ended),
+    #[error("an internal task ended: {0}")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+impl RunError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Intake(IntakeError::Blob(_) | IntakeError::Catalog(_)) => Exit::Internal,
+            Self::Intake(_) | Self::Folder { .. } | Self::NotReady(_) | Self::Results { .. } => Exit::BadInput,
+            Self::Journal(_) | Self::Actor(ActorError::Journal(_)) => Exit::Store,
+            _ => Exit::Internal,
+        }
+    }
+}
+
+/// Runs the command.
+pub(super) async fn run(args: RunArgs) -> Exit {
+    match execute(&args).await {
+        Ok(exit) => exit,
+        Err(error) => {
+            complain(&error.to_string());
+            error.exit()
+        }
+    }
+}
+
+async fn execute(args: &RunArgs) -> Result<Exit, RunError> {
+    let console = Console::new(args.json);
+    let intake = intake::compile(args)?;
+    if args.dry_run {
+        say(toml::to_string(&intake.spec)?.trim_end());
+        return Ok(Exit::Done);
+    }
+    let hardware = local::hardware();
+    let slots = args.slots.unwrap_or(hardware.cores).max(1);
+    show::study(console, &hardware, slots, &intake);
+
+    let place = Place::open(&args.out)?;
+    let tree = intake.store(&place.blobs)?;
+    let study = intake.spec.id();
+    let mut journal = place.journal()?;
+    let known = journal.replay()?;
+    let rows = intake.profile.rows;
+    if is_answered(&known, &study, &intake) {
+        console.line("this study has ended before; raise --rounds or --budget to go on with it");
+        return report(args, console, &place, &known, &study, rows);
+    }
+    let coordinator = Coordinator::start(Box::new(journal), &place).await?;
+    let (state, events) = coordinator.handle.watch().await?;
+    coordinator.handle.input(Input::Submit { spec: Box::new(intake.spec.clone()), tree }).await?;
+
+    let worker = LocalWorker {
+        coordinator: coordinator.address.clone(),
+        token_file: place.token_file.clone(),
+        folder: place.worker.clone(),
+        slots: Some(slots),
+        python: args.python.clone(),
+    };
+    let mut watch = Watch::new(console, state, study.clone(), slots, &intake.spec.limits);
+    let ended = watch.follow(&coordinator, events, &worker).await;
+    let state = watch.into_state();
+    // Whatever happened, what is durable stays; the journal is closed before the results are written.
+    coordinator.stop().await?;
+    let ending = ended?;
+    let exit = report(args, console, &place, &state, &study, rows)?;
+    match ending {
+        Ending::Finished => Ok(exit),
+        Ending::Interrupted => {
+            console.line("interrupted; the same command goes on where this stopped");
+            Ok(Exit::Interrupted)
+        }
+    }
+}
+
+/// Whether the store holds the answer to what is asked, no further experiment being wanted.
+fn is_answered(state: &State, study: &StudyId, intake: &Intake) -> bool {
+    let asked = intake.spec.budget.total();
+    state.studies.get(study).is_some_and(|known| known.is_finished() && asked <= known.budget().total())
+}
+
+/// Writes the results folder and tells what came out.
+fn report(
+    args: &RunArgs,
+    console: Console,
+    place: &Place,
+    state: &State,
+    study: &StudyId,
+    rows: usize,
+) -> Result<Exit, RunError> {
+    let Some(report) = Report::of(state, study) else {
+        return Ok(Exit::Interrupted);
+    };
+    let report = report.with_rows(rows as u64);
+    let folder = args.out.join(results::folder_name(&report));
+    results::write(&folder, &report, &place.blobs)
+        .map_err(|source| RunError::Results { path: folder.clone(), source })?;
+    console.line("");
+    console.line(&summary::text(&report, &folder, &args.out, console.width()));
+    if args.json {
+        say(&report.to_json());
+    }
+    let failed = state.studies.get(study).is_some_and(|s| s.phase == ar_core::Phase::Finished(Finish::Failed));
+    if !failed {
+        return Ok(Exit::Done);
+    }
+    complain("no experiment succeeded; the commonest errors:");
+    for (count, reason) in summary::commonest_errors(&report, ERRORS) {
+        complain(&format!("{count} x {reason}"));
+    }
+    Ok(Exit::NothingSucceeded)
+}
+
+/// The coordinator's tasks.
+struct Coordinator {
+    handle: Handle,
+    actor: tokio::task::JoinHandle<Result<(), ActorError>>,
+    address: String,
+    stop_serving: oneshot::Sender<()>,
+    serving: tokio::task::JoinHandle<Result<(), tonic::transport::Error>>,
+}
+
+impl Coordinator {
+    async fn start(journal: Box<dyn Journal>, place: &Place) -> Result<Self, RunError> {
+        let (handle, actor) = actor::start(journal, ar_core::Timing::default()).await?;
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(RunError::Listen)?;
+        let address = format!("http://{}", listener.local_addr().map_err(RunError::Listen)?);
+        tracing::info!(address, "listening");
+        let (stop_serving, stopped) = oneshot::channel();
+        let serve = rpc::serve(listener, handle.clone(), place.blobs.clone(), place.token.clone(), async {
+            // A sender that was dropped is a stop, too.
+            let _ = stopped.await;
+        });
+        Ok(Self { handle, actor, address, stop_serving, serving: tokio::spawn(serve) })
+    }
+
+    /// Ends the tasks; on return the journal is closed and its lock is free.
+    async fn stop(self) -> Result<(), RunError> {
+        let _ = self.stop_serving.send(());
+        self.handle.stop().await;
+        // Connections that linger must not hold the end.
+        self.serving.abort();
+        Ok(self.actor.await??)
+    }
+}

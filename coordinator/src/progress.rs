@@ -1,0 +1,214 @@
+//! Live progress of a study: a bar on a terminal, plain lines elsewhere.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use ar_common::{Block, ExperimentId, StudyId, experiment::describe};
+use ar_core::{Experiment, Record, State, Study};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::commands::output::Console;
+
+/// Running experiments named beside the bar.
+const NAMED: usize = 2;
+
+/// Shows a study under way.
+#[derive(Debug)]
+pub struct Progress {
+    console: Console,
+    study: StudyId,
+    slots: u32,
+    bar: Option<ProgressBar>,
+    /// When this process began to run experiments, and how many had ended before.
+    began: Option<(Instant, u32)>,
+    ended: u32,
+    best: Option<f64>,
+    running: BTreeMap<ExperimentId, String>,
+    mode: &'static str,
+}
+
+impl Progress {
+    /// Progress of a study; what `state` holds of it counts as done before.
+    pub fn new(console: Console, state: &State, study: StudyId, slots: u32) -> Self {
+        let entry = state.studies.get(&study);
+        let ended = entry.map_or(0, |entry| ended_of(state, entry));
+        if ended > 0 {
+            console.line(&format!("resumed   {ended} experiments were done before and count"));
+        }
+        Self {
+            best: entry.and_then(|entry| state.best(entry)).map(|(_, score)| score),
+            console,
+            study,
+            slots,
+            bar: None,
+            began: None,
+            ended,
+            running: BTreeMap::new(),
+            mode: "",
+        }
+    }
+
+    /// One line that stays.
+    pub fn note(&mut self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(text),
+            None => self.console.line(text),
+        }
+    }
+
+    /// What the worker does before it can work.
+    pub fn preparing(&mut self, text: &str) {
+        if self.console.is_terminal() {
+            let bar = self.bar.get_or_insert_with(|| {
+                let bar = ProgressBar::with_draw_target(None, target(self.console));
+                bar.set_style(style("{spinner} {wide_msg}"));
+                bar
+            });
+            bar.set_message(text.to_owned());
+        } else {
+            self.console.line(&format!("prepare   {text}"));
+        }
+    }
+
+    /// The worker can work.
+    pub fn ready(&mut self, facts: &str) {
+        self.clear();
+        self.console.line(&format!("ready     {facts}"));
+        if self.began.is_none() {
+            self.began = Some((Instant::now(), self.ended));
+        }
+    }
+
+    /// A process of an experiment started.
+    pub fn started(&mut self, state: &State, id: ExperimentId) {
+        let Some(experiment) = state.experiment(id).filter(|e| e.study == self.study && e.is_pending()) else { return };
+        let Some(study) = state.studies.get(&self.study) else { return };
+        self.running.insert(id, label(experiment, study));
+        self.mode = experiment.mode.name();
+    }
+
+    /// A record became durable; `state` has it.
+    pub fn record(&mut self, state: &State, record: &Record) {
+        let Some(study) = state.studies.get(&self.study) else { return };
+        match record {
+            Record::Done { experiment, .. } => {
+                self.running.remove(experiment);
+                if let Some(experiment) = state.experiment(*experiment).filter(|e| e.study == self.study) {
+                    self.ended(state, study, experiment);
+                }
+            }
+            Record::Requeued { experiment, .. } => {
+                self.running.remove(experiment);
+            }
+            Record::OptionRemoved { study: of, dimension, option, reason } if *of == self.study => {
+                self.note(&format!("left out  {dimension}={option}: {reason}"));
+            }
+            Record::Concluded { study: of, .. } if *of == self.study => {
+                let sealed = study.spec.splits.holdout.is_some();
+                let next = if sealed { "opening the sealed rows, then " } else { "" };
+                self.note(&format!("closing   {next}fitting the winner on all rows"));
+            }
+            _ => {}
+        }
+        self.tick();
+    }
+
+    fn ended(&mut self, state: &State, study: &Study, experiment: &Experiment) {
+        self.ended = ended_of(state, study);
+        let metric = &study.spec.metric;
+        let score = experiment.outcome().and_then(ar_common::Outcome::score);
+        let best = state.best(study);
+        let is_best = best.is_some_and(|(best, _)| best.id == experiment.id);
+        let what = label(experiment, study);
+        let Some(outcome) = experiment.outcome() else { return };
+        let how = match score {
+            Some(score) => format!("{} {score:.4}", metric.name),
+            None => {
+                let reason = outcome.reason().map(|reason| format!(" ({reason})")).unwrap_or_default();
+                format!("{}{reason}", outcome.word())
+            }
+        };
+        let total = study.budget().total();
+        let star = if is_best && experiment.block == Block::FIRST { "  <- best so far" } else { "" };
+        let line = match experiment.block {
+            Block::Cv { .. } => format!("[{:>3}/{total}] {:<8} {how}  {what}{star}", self.ended.min(total), experiment.mode.name()),
+            Block::Sealed => match outcome.measures() {
+                Some(_) => format!("sealed    {how}  {what}"),
+                None => format!("sealed    {how}"),
+            },
+            Block::Refit => "refit     the winner is fitted on all rows".to_owned(),
+        };
+        // On a terminal the bar shows the flow; only what matters stays.
+        let matters = !star.is_empty() || score.is_none() && experiment.block != Block::Refit;
+        if !self.console.is_terminal() || (matters && !is_duplicate(outcome)) {
+            self.note(&line);
+        }
+        self.best = best.map(|(_, score)| score);
+    }
+
+    /// Draws the bar anew.
+    pub fn tick(&mut self) {
+        let Some((began, before)) = self.began else { return };
+        if !self.console.is_terminal() {
+            return;
+        }
+        let bar = self.bar.get_or_insert_with(|| {
+            let bar = ProgressBar::with_draw_target(Some(1), target(self.console));
+            bar.set_style(style("{bar:24} {pos}/{len} {wide_msg}"));
+            bar
+        });
+        let running: Vec<&str> = self.running.values().take(NAMED).map(String::as_str).collect();
+        let rate = f64::from(self.ended - before.min(self.ended)) / began.elapsed().as_secs_f64().max(0.001);
+        let best = self.best.map(|best| format!("best {best:.4}  ")).unwrap_or_default();
+        let left = f64::from(u32::try_from(bar.length().unwrap_or(0)).unwrap_or(0).saturating_sub(self.ended));
+        let eta = if rate > 0.0 { left / rate } else { f64::NAN };
+        let eta = Duration::try_from_secs_f64(eta).map(|d| humantime::format_duration(Duration::from_secs(d.as_secs())).to_string());
+        bar.set_message(format!(
+            "{best}{}  {} of {} run: {}  {rate:.1}/s  ETA {}",
+            self.mode,
+            self.running.len(),
+            self.slots,
+            running.join(", "),
+            eta.unwrap_or_else(|_| "-".to_owned())
+        ));
+        bar.set_position(u64::from(self.ended));
+    }
+
+    /// Takes the bar away.
+    pub fn end(&mut self) {
+        self.clear();
+        self.began = None;
+    }
+
+    fn clear(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn is_duplicate(outcome: &ar_common::Outcome) -> bool {
+    matches!(outcome, ar_common::Outcome::DuplicateOf { .. })
+}
+
+fn target(console: Console) -> ProgressDrawTarget {
+    if console.is_json() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::stdout() }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+/// Evaluations that have ended.
+fn ended_of(state: &State, study: &Study) -> u32 {
+    let ended = state.experiments_of(study).filter(|e| e.block.counts() && !e.is_pending());
+    u32::try_from(ended.count()).unwrap_or(u32::MAX)
+}
+
+fn label(experiment: &Experiment, study: &Study) -> String {
+    let what = describe(&experiment.config, &study.base());
+    match experiment.block {
+        Block::Cv { repeat } if repeat > 0 => format!("{what} (split {})", repeat + 1),
+        _ => what,
+    }
+}

@@ -1,0 +1,504 @@
+//! The shell of the session, without a shell: processes, a disk and a stream that are maps, and a
+//! second opinion on what the session holds.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ar_common::frames::{CoordinatorFrame, Grant, HeldLease, LeaseRef, LeaseStage, WorkerFrame};
+use ar_common::{Digest, Epoch, ExperimentId, Millis, Outcome, Seq, StudyId};
+use ar_worker_core::{Effect, Input, SpoolEntry, Worker};
+use proptest::sample::Index;
+
+use super::operations::Operation;
+use crate::support::{GRACE, HEARTBEAT, crashed, done, grant, identity};
+
+/// A process, or what is left of one until its worker has been told.
+#[derive(Debug)]
+struct Process {
+    deadline: Millis,
+    /// When it is killed, once it was asked to end.
+    killed: Option<Millis>,
+}
+
+/// What a run went through.
+#[derive(Debug, Default)]
+pub(crate) struct Met {
+    pub(crate) runs: u32,
+    pub(crate) offers: u32,
+    pub(crate) twins: u32,
+    pub(crate) timeouts: u32,
+    pub(crate) losses: u32,
+    pub(crate) released: u32,
+    pub(crate) cancelled: u32,
+    pub(crate) refused_epochs: u32,
+    pub(crate) deaths: u32,
+    pub(crate) drains: u32,
+}
+
+impl Met {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.runs += other.runs;
+        self.offers += other.offers;
+        self.twins += other.twins;
+        self.timeouts += other.timeouts;
+        self.losses += other.losses;
+        self.released += other.released;
+        self.cancelled += other.cancelled;
+        self.refused_epochs += other.refused_epochs;
+        self.deaths += other.deaths;
+        self.drains += other.drains;
+    }
+}
+
+/// Where the stream is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stream {
+    Closed,
+    /// Open, and the coordinator has not spoken.
+    Silent,
+    Welcomed,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shell {
+    slots: u32,
+    worker: Worker,
+    now: Millis,
+    stream: Stream,
+    epoch: Epoch,
+    leases: u64,
+    /// What was granted here and has not come to its end, as told by what went in and out.
+    held: BTreeMap<LeaseRef, LeaseStage>,
+    grants: BTreeMap<LeaseRef, Grant>,
+    cancelled: BTreeSet<LeaseRef>,
+    processes: BTreeMap<LeaseRef, Process>,
+    preparing: BTreeSet<StudyId>,
+    writing: BTreeMap<LeaseRef, SpoolEntry>,
+    disk: BTreeMap<LeaseRef, SpoolEntry>,
+    /// Results that the coordinator has seen and not answered on this stream.
+    offered: BTreeSet<LeaseRef>,
+    answered: BTreeSet<LeaseRef>,
+    draining: bool,
+    exited: bool,
+    pub(crate) met: Met,
+}
+
+impl Shell {
+    pub(crate) fn new(slots: u32) -> Self {
+        Self {
+            slots,
+            worker: Worker::new(identity(slots), vec![]),
+            now: Millis(1_000),
+            stream: Stream::Closed,
+            epoch: Epoch(1),
+            leases: 0,
+            held: BTreeMap::new(),
+            grants: BTreeMap::new(),
+            cancelled: BTreeSet::new(),
+            processes: BTreeMap::new(),
+            preparing: BTreeSet::new(),
+            writing: BTreeMap::new(),
+            disk: BTreeMap::new(),
+            offered: BTreeSet::new(),
+            answered: BTreeSet::new(),
+            draining: false,
+            exited: false,
+            met: Met::default(),
+        }
+    }
+
+    pub(crate) fn perform(&mut self, operation: &Operation) {
+        if self.exited {
+            self.start_anew();
+        }
+        match operation {
+            Operation::Connect if self.stream == Stream::Closed => self.connect(),
+            Operation::Disconnect => self.disconnect(),
+            Operation::Welcome { later } if self.stream == Stream::Silent => {
+                self.epoch = Epoch(self.epoch.0 + later);
+                self.welcome();
+            }
+            Operation::Deposed(which) if self.stream == Stream::Welcomed => self.deposed(which),
+            Operation::Prepare(study) => {
+                let study = study_of(*study);
+                self.hear(CoordinatorFrame::Prepare { study, tree: Digest::of(b"tree") });
+            }
+            Operation::Prepared { study, stands } => self.prepared(&study_of(*study), *stands),
+            Operation::Grant { study, experiment, deadline_ms } => self.grant(*study, *experiment, *deadline_ms),
+            Operation::GrantAgain(which) => {
+                if let Some(grant) = pick(self.held.keys(), which).map(|lease| self.grants[&lease].clone()) {
+                    self.hear(CoordinatorFrame::Grant(grant));
+                }
+            }
+            Operation::Revoke(which) => {
+                if let Some(lease) = pick(self.held.keys(), which) {
+                    self.hear(CoordinatorFrame::Revoke { lease });
+                }
+            }
+            Operation::Cancel(which) => self.cancel(which),
+            Operation::Answer { which, ack } => {
+                if let Some(lease) = pick(self.offered.iter(), which) {
+                    self.answer(lease, *ack);
+                }
+            }
+            Operation::Started(which) => self.about(which, |lease| Input::Started { lease }),
+            Operation::Matrix(which, hash) => self.about(which, |lease| Input::Matrix { lease, hash: hash.to_string() }),
+            Operation::End(which, outcome) => {
+                if let Some(lease) = pick(self.processes.keys(), which) {
+                    self.end(lease, outcome.clone());
+                }
+            }
+            Operation::Lost(which) => {
+                if let Some(lease) = pick(self.processes.keys(), which) {
+                    self.processes.remove(&lease);
+                    self.met.losses += 1;
+                    self.give(Input::Lost { lease, why: "the server died".into() });
+                    self.is_gone(lease);
+                }
+            }
+            Operation::Fsync(which) => {
+                if let Some(lease) = pick(self.writing.keys(), which) {
+                    self.fsync(lease);
+                }
+            }
+            Operation::Wait(ms) => self.wait(*ms),
+            Operation::Drain(grace_ms) => {
+                self.draining = true;
+                self.give(Input::Drain { grace_ms: *grace_ms });
+            }
+            Operation::Die => {
+                self.met.deaths += 1;
+                self.start_anew();
+            }
+            Operation::Connect | Operation::Welcome { .. } | Operation::Deposed(_) => {}
+        }
+    }
+
+    fn connect(&mut self) {
+        self.stream = Stream::Silent;
+        self.give(Input::Connected);
+    }
+
+    fn disconnect(&mut self) {
+        self.stream = Stream::Closed;
+        self.offered.clear();
+        self.give(Input::Disconnected);
+    }
+
+    fn welcome(&mut self) {
+        self.stream = Stream::Welcomed;
+        let (epoch, lease_ttl_ms, protocol) = (self.epoch, 45_000, 1);
+        let frame =
+            CoordinatorFrame::Welcome { cluster: 9, epoch, lease_ttl_ms, heartbeat_ms: HEARTBEAT, protocol };
+        self.give(Input::Frame { epoch, frame });
+        let durable: BTreeSet<LeaseRef> = self.disk.keys().copied().collect();
+        let offered = std::mem::take(&mut self.offered);
+        assert_eq!(offered, durable, "a welcome is followed by every result that is durable");
+        self.offered = offered;
+    }
+
+    fn hear(&mut self, frame: CoordinatorFrame) {
+        if self.stream == Stream::Welcomed {
+            self.give(Input::Frame { epoch: self.epoch, frame });
+        }
+    }
+
+    fn deposed(&mut self, which: &Index) {
+        let counts = self.worker.counts();
+        let lease = pick(self.held.keys(), which).unwrap_or(grant(1).lease);
+        let frames = [
+            CoordinatorFrame::Cancel { lease, why: "unknown".into() },
+            CoordinatorFrame::Ack { lease },
+            CoordinatorFrame::Drain,
+        ];
+        let epoch = Epoch(self.epoch.0 - 1);
+        for frame in frames {
+            let effects = self.worker.step(Input::Frame { epoch, frame }, self.now);
+            assert!(matches!(effects[..], [Effect::Reconnect { .. }]), "{effects:?}");
+        }
+        assert_eq!(self.worker.counts(), counts);
+        self.met.refused_epochs += 1;
+        self.disconnect();
+    }
+
+    fn prepared(&mut self, study: &StudyId, stands: bool) {
+        if !self.preparing.remove(study) {
+            return;
+        }
+        let study = study.clone();
+        self.give(if stands {
+            Input::Prepared { study, unavailable: vec![], facts: String::new() }
+        } else {
+            Input::PrepareFailed { study, why: "no network".into() }
+        });
+    }
+
+    fn grant(&mut self, study: u8, experiment: u64, deadline_ms: u64) {
+        if self.stream != Stream::Welcomed {
+            return;
+        }
+        self.leases += 1;
+        let mut grant = grant(experiment);
+        grant.lease.lease.seq = Seq(self.leases);
+        (grant.study, grant.deadline_ms) = (study_of(study), deadline_ms);
+        self.held.insert(grant.lease, LeaseStage::Queued);
+        self.grants.insert(grant.lease, grant.clone());
+        self.hear(CoordinatorFrame::Grant(grant));
+    }
+
+    fn cancel(&mut self, which: &Index) {
+        if self.stream != Stream::Welcomed {
+            return;
+        }
+        let Some(lease) = pick(self.held.keys(), which) else { return };
+        self.met.cancelled += 1;
+        match self.held[&lease] {
+            LeaseStage::Queued => {
+                self.held.remove(&lease);
+            }
+            LeaseStage::Running if self.processes[&lease].killed.is_none() => {
+                self.cancelled.insert(lease);
+            }
+            // It has ended, or is being ended for another reason, which decides.
+            _ => {}
+        }
+        self.hear(CoordinatorFrame::Cancel { lease, why: "lapsed".into() });
+    }
+
+    fn answer(&mut self, lease: LeaseRef, ack: bool) {
+        self.offered.remove(&lease);
+        self.answered.insert(lease);
+        self.hear(if ack {
+            CoordinatorFrame::Ack { lease }
+        } else {
+            CoordinatorFrame::Refused { lease, why: "an older lease".into() }
+        });
+        assert!(!self.held.contains_key(&lease), "{lease:?} was answered and is still held");
+    }
+
+    fn about(&mut self, which: &Index, input: impl FnOnce(LeaseRef) -> Input) {
+        if let Some(lease) = pick(self.processes.keys(), which) {
+            self.give(input(lease));
+        }
+    }
+
+    fn end(&mut self, lease: LeaseRef, outcome: Outcome) {
+        self.processes.remove(&lease);
+        self.give(Input::Ended { lease, outcome });
+        self.is_gone(lease);
+    }
+
+    /// A process is gone: its lease has a result, was given back, runs again, or was called off.
+    fn is_gone(&mut self, lease: LeaseRef) {
+        let runs_again = self.processes.contains_key(&lease);
+        if self.cancelled.remove(&lease) {
+            assert!(!runs_again && !self.writing.contains_key(&lease), "{lease:?} was called off");
+            self.held.remove(&lease);
+        } else if self.held.get(&lease) == Some(&LeaseStage::Running) {
+            assert!(runs_again, "{lease:?} ended and nothing was said of it");
+        }
+    }
+
+    fn fsync(&mut self, lease: LeaseRef) {
+        if let Some(entry) = self.writing.remove(&lease) {
+            self.disk.insert(lease, entry);
+            self.give(Input::Spooled { lease });
+        }
+    }
+
+    /// Time passes: the session is woken when it wants to be, and what is not gone in time is killed.
+    fn wait(&mut self, ms: u64) {
+        let end = self.now + ms;
+        for turn in 0.. {
+            assert!(turn < 10_000, "the session asks to be woken again and again");
+            let kill = self.processes.iter().filter_map(|(lease, process)| Some((process.killed?, *lease))).min();
+            let wake = self.worker.next_wake().filter(|_| !self.exited);
+            match (kill, wake) {
+                (Some((at, lease)), _) if at <= end && wake.is_none_or(|wake| at <= wake) => {
+                    self.now = self.now.max(at);
+                    self.end(lease, crashed());
+                }
+                (_, Some(at)) if at <= end => {
+                    self.now = self.now.max(at);
+                    self.give(Input::Tick);
+                }
+                _ => break,
+            }
+        }
+        self.now = end;
+        for (lease, process) in &self.processes {
+            assert!(process.deadline + GRACE > end, "{lease:?} outlives its deadline");
+        }
+    }
+
+    fn start_anew(&mut self) {
+        (self.exited, self.draining, self.stream) = (false, false, Stream::Closed);
+        self.processes.clear();
+        self.cancelled.clear();
+        self.preparing.clear();
+        self.writing.clear();
+        self.offered.clear();
+        self.held = self.disk.keys().map(|lease| (*lease, LeaseStage::Uploading)).collect();
+        self.worker = Worker::new(identity(self.slots), self.disk.values().cloned().collect());
+    }
+
+    fn give(&mut self, input: Input) {
+        assert!(!self.exited, "{input:?} after the exit");
+        let effects = self.worker.step(input.clone(), self.now);
+        for effect in effects {
+            self.check(&input, effect);
+        }
+        let stage = |wanted| self.held.values().filter(|stage| **stage == wanted).count();
+        let held = (stage(LeaseStage::Running), stage(LeaseStage::Queued), stage(LeaseStage::Uploading));
+        assert!(self.processes.len() <= self.slots as usize, "more processes than slots");
+        assert!(held.1 == 0 || held.0 == self.slots as usize || self.exited, "one waits while a slot is free");
+        // While an end is being looked at, what was called off still counts here.
+        if !matches!(input, Input::Ended { .. } | Input::Lost { .. }) {
+            assert_eq!(self.worker.counts(), held, "after {input:?}");
+        }
+    }
+
+    fn check(&mut self, input: &Input, effect: Effect) {
+        match effect {
+            Effect::Send(frame) => self.check_frame(frame),
+            Effect::Prepare { study, .. } => assert!(self.preparing.insert(study), "prepared twice at once"),
+            Effect::Run(grant) => {
+                self.met.runs += 1;
+                let lease = grant.lease;
+                let again = matches!(input, Input::Lost { lease: lost, .. } if *lost == lease);
+                let expected = if again { LeaseStage::Running } else { LeaseStage::Queued };
+                assert_eq!(self.held.insert(lease, LeaseStage::Running), Some(expected), "{lease:?}");
+                assert!(again || !self.draining, "{lease:?} starts while the worker leaves");
+                let process = Process { deadline: self.now + grant.deadline_ms, killed: None };
+                assert!(self.processes.insert(lease, process).is_none(), "{lease:?} runs twice");
+            }
+            Effect::Stop { lease, grace_ms } => {
+                let Some(process) = self.processes.get_mut(&lease) else { panic!("{lease:?} does not run") };
+                assert!(process.killed.replace(self.now + grace_ms).is_none(), "{lease:?} is stopped twice");
+            }
+            Effect::Spool(entry) => {
+                let lease = entry.lease;
+                match &entry.outcome {
+                    Outcome::DuplicateOf { experiment } => {
+                        self.met.twins += 1;
+                        assert!(*experiment < lease.experiment, "{lease:?} is no twin of {experiment}");
+                    }
+                    Outcome::TimedOut { .. } => self.met.timeouts += 1,
+                    _ => {}
+                }
+                assert!(!self.processes.contains_key(&lease), "{lease:?} has a result and runs");
+                assert_eq!(self.held.insert(lease, LeaseStage::Uploading), Some(LeaseStage::Running));
+                self.writing.insert(lease, entry);
+            }
+            Effect::Unspool(lease) => {
+                assert!(self.answered.contains(&lease), "{lease:?} is forgotten without an answer");
+                assert!(self.disk.remove(&lease).is_some() && self.held.remove(&lease).is_some());
+            }
+            Effect::Reconnect { why } => panic!("nobody of a lower epoch spoke: {why}"),
+            Effect::Exit => {
+                assert!(self.draining && self.processes.is_empty() && self.writing.is_empty(), "left too early");
+                self.met.drains += u32::from(!self.exited);
+                self.exited = true;
+            }
+        }
+    }
+
+    fn check_frame(&mut self, frame: WorkerFrame) {
+        let open = if matches!(frame, WorkerFrame::Hello(_)) { Stream::Silent } else { Stream::Welcomed };
+        assert_eq!(self.stream, open, "{frame:?}");
+        match frame {
+            WorkerFrame::Hello(hello) => {
+                self.check_list(&hello.leases);
+                let kept: BTreeSet<LeaseRef> = self.writing.keys().chain(self.disk.keys()).copied().collect();
+                assert_eq!(hello.spooled.into_iter().collect::<BTreeSet<_>>(), kept);
+            }
+            WorkerFrame::Heartbeat { leases, draining } => {
+                assert_eq!(draining, self.draining);
+                self.check_list(&leases);
+            }
+            WorkerFrame::Completed { lease, outcome, digest } => {
+                self.met.offers += 1;
+                assert_eq!(self.disk.get(&lease), Some(&SpoolEntry { lease, outcome, digest }), "offered, not durable");
+                self.offered.insert(lease);
+            }
+            WorkerFrame::Released { leases } => {
+                for lease in leases {
+                    self.met.released += 1;
+                    assert!(!self.processes.contains_key(&lease), "{lease:?} was given back and runs");
+                    assert!(self.held.remove(&lease).is_some(), "{lease:?} was given back twice");
+                }
+            }
+            WorkerFrame::Started { lease } => assert!(self.processes.contains_key(&lease)),
+            WorkerFrame::Preparing { .. } | WorkerFrame::Ready { .. } | WorkerFrame::NotReady { .. } => {}
+        }
+    }
+
+    /// All that is held is listed, once, and nothing else. What is given back as the worker leaves may
+    /// be missing already: the frame that gives it back follows.
+    fn check_list(&self, leases: &[HeldLease]) {
+        let listed: BTreeMap<LeaseRef, LeaseStage> = leases.iter().map(|held| (held.lease, held.stage)).collect();
+        assert_eq!(listed.len(), leases.len(), "listed twice");
+        let mut held = self.held.clone();
+        held.retain(|lease, stage| *stage != LeaseStage::Queued || !self.draining || listed.contains_key(lease));
+        assert_eq!(listed, held);
+    }
+
+    /// Everything ends, is written, offered and answered.
+    fn settle(&mut self) {
+        self.disconnect();
+        self.connect();
+        self.welcome();
+        while let Some(lease) = self.processes.keys().next().copied() {
+            self.end(lease, done(0.5));
+        }
+        while let Some(lease) = self.writing.keys().next().copied() {
+            self.fsync(lease);
+        }
+        while let Some(lease) = self.offered.first().copied().filter(|_| !self.exited) {
+            self.answer(lease, lease.experiment.0.is_multiple_of(2));
+        }
+    }
+
+    /// The faults end: whatever was granted comes to its end, and nothing of it is left.
+    pub(crate) fn heal(mut self) {
+        if self.exited {
+            self.start_anew();
+        }
+        self.settle();
+        if !self.exited {
+            assert_eq!(self.worker.counts(), (0, 0, 0));
+            assert!(self.held.is_empty(), "never came to its end: {:?}", self.held);
+            self.drain_and_leave();
+        }
+        assert!(self.exited && self.disk.is_empty());
+        assert!(self.grants.keys().all(|lease| lease.experiment > ExperimentId(0)));
+    }
+
+    /// The worker leaves, and does so within its grace.
+    pub(crate) fn drain_and_leave(&mut self) {
+        if self.exited {
+            return;
+        }
+        self.draining = true;
+        self.give(Input::Drain { grace_ms: 1_000 });
+        if !self.exited {
+            self.wait(1_000 + GRACE);
+            self.settle_if_here();
+        }
+        assert!(self.exited, "it does not leave: {:?}", self.worker);
+    }
+
+    fn settle_if_here(&mut self) {
+        if !self.exited {
+            self.settle();
+        }
+    }
+}
+
+fn study_of(which: u8) -> StudyId {
+    StudyId(format!("study {which}"))
+}
+
+fn pick<'a>(from: impl Iterator<Item = &'a LeaseRef>, which: &Index) -> Option<LeaseRef> {
+    let all: Vec<LeaseRef> = from.copied().collect();
+    (!all.is_empty()).then(|| all[which.index(all.len())])
+}

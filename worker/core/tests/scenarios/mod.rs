@@ -1,0 +1,9 @@
+//! One promise per test.
+
+mod attempts;
+mod draining;
+mod results;
+mod sessions;
+mod stops;
+mod studies;
+mod twins;
