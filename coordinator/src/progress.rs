@@ -14,7 +14,7 @@ const NAMED: usize = 2;
 
 /// Shows a study under way.
 #[derive(Debug)]
-pub struct Progress {
+pub(crate) struct Progress {
     console: Console,
     study: StudyId,
     slots: u32,
@@ -29,7 +29,7 @@ pub struct Progress {
 
 impl Progress {
     /// Progress of a study; what `state` holds of it counts as done before.
-    pub fn new(console: Console, state: &State, study: StudyId, slots: u32) -> Self {
+    pub(crate) fn new(console: Console, state: &State, study: StudyId, slots: u32) -> Self {
         let entry = state.studies.get(&study);
         let ended = entry.map_or(0, |entry| ended_of(state, entry));
         if ended > 0 {
@@ -49,7 +49,7 @@ impl Progress {
     }
 
     /// One line that stays.
-    pub fn note(&mut self, text: &str) {
+    pub(crate) fn note(&mut self, text: &str) {
         match &self.bar {
             Some(bar) => bar.println(text),
             None => self.console.line(text),
@@ -57,7 +57,7 @@ impl Progress {
     }
 
     /// What the worker does before it can work.
-    pub fn preparing(&mut self, text: &str) {
+    pub(crate) fn preparing(&mut self, text: &str) {
         if self.console.is_terminal() {
             let bar = self.bar.get_or_insert_with(|| {
                 let bar = ProgressBar::with_draw_target(None, target(self.console));
@@ -71,7 +71,7 @@ impl Progress {
     }
 
     /// The worker can work.
-    pub fn ready(&mut self, facts: &str) {
+    pub(crate) fn ready(&mut self, facts: &str) {
         self.clear();
         self.console.line(&format!("ready     {facts}"));
         if self.began.is_none() {
@@ -80,7 +80,7 @@ impl Progress {
     }
 
     /// A process of an experiment started.
-    pub fn started(&mut self, state: &State, id: ExperimentId) {
+    pub(crate) fn started(&mut self, state: &State, id: ExperimentId) {
         let Some(experiment) = state.experiment(id).filter(|e| e.study == self.study && e.is_pending()) else { return };
         let Some(study) = state.studies.get(&self.study) else { return };
         self.running.insert(id, label(experiment, study));
@@ -88,7 +88,7 @@ impl Progress {
     }
 
     /// A record became durable; `state` has it.
-    pub fn record(&mut self, state: &State, record: &Record) {
+    pub(crate) fn record(&mut self, state: &State, record: &Record) {
         let Some(study) = state.studies.get(&self.study) else { return };
         match record {
             Record::Done { experiment, .. } => {
@@ -147,7 +147,7 @@ impl Progress {
     }
 
     /// Draws the bar anew.
-    pub fn tick(&mut self) {
+    pub(crate) fn tick(&mut self) {
         let Some((began, before)) = self.began else { return };
         if !self.console.is_terminal() {
             return;
@@ -175,7 +175,7 @@ impl Progress {
     }
 
     /// Takes the bar away.
-    pub fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         self.clear();
         self.began = None;
     }

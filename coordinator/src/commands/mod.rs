@@ -1,10 +1,8 @@
 //! The commands: each returns how it ended; what goes wrong is told in one line on standard error.
 
-#[path = "/tmp/stub/cmd.rs"]
 pub mod list;
 pub(crate) mod output;
 mod predict;
-#[path = "/tmp/stub/cmd.rs"]
 pub mod results;
 mod run;
 mod show;
@@ -13,7 +11,7 @@ use crate::cli::{Cli, Command};
 use crate::exit::Exit;
 use crate::{commands, local};
 
-use output::complain;
+use output::{Console, complain};
 
 /// Runs the command that was asked for.
 pub fn execute(cli: Cli) -> Exit {
@@ -27,7 +25,7 @@ pub fn execute(cli: Cli) -> Exit {
     let exit = runtime.block_on(async {
         match cli.command {
             Command::Run(args) => run::run(*args).await,
-            Command::Results(args) => print(commands::results::results(&args.out, &args.study, args.json)),
+            Command::Results(args) => print(commands::results::results(&args.out, &args.study, args.json, Console::new(args.json).width())),
             Command::List(args) => print(commands::list::list(&args.out, args.json)),
             Command::Predict(args) => predict::predict(args).await,
             Command::Worker(args) => match local::worker(args).await {

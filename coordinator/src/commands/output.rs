@@ -39,11 +39,6 @@ impl Console {
         if self.json { io::stderr().is_terminal() } else { io::stdout().is_terminal() }
     }
 
-    /// Whether colours are wanted: a terminal, and nobody said `NO_COLOR`.
-    pub(crate) fn color(self) -> bool {
-        self.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-    }
-
     /// Columns of the terminal, or a width that suits a file.
     pub(crate) fn width(self) -> usize {
         let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());

@@ -84,13 +84,15 @@ impl Agenda {
     /// Delays all frames that are on their way to a coordinator over this connection, in their order.
     /// When the last of them arrives.
     pub(crate) fn delay(&mut self, link: LinkId, ms: u64) -> Option<u64> {
-        let is_on_it = |_: &(u64, u64), event: &mut Event| matches!(event, Event::AtHead { link: l, .. } if *l == link);
-        let late: Vec<_> = self.events.extract_if(.., is_on_it).collect();
-        let last = late.last().map(|((at, _), _)| at + ms);
-        for ((at, _), event) in late {
-            self.put(at + ms, event);
+        let is_on_it = |event: &Event| matches!(event, Event::AtHead { link: l, .. } if *l == link);
+        let late: Vec<(u64, u64)> =
+            self.events.iter().filter(|(_, event)| is_on_it(event)).map(|(key, _)| *key).collect();
+        for key in &late {
+            if let Some(event) = self.events.remove(key) {
+                self.put(key.0 + ms, event);
+            }
         }
-        last
+        late.last().map(|(at, _)| at + ms)
     }
 }
 

@@ -23,7 +23,7 @@ impl Setup {
 }
 
 /// Something breaks. Machines and studies are counted round and round.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Fault {
     /// A connection breaks. Each side sees it in its own time; what was on its way to the coordinator
     /// may arrive late, even after what was said on the next connection.
@@ -38,8 +38,12 @@ pub(crate) enum Fault {
     Drain { machine: usize, grace: u64 },
     /// A worker cannot make its next environment.
     FailPrepare { machine: usize },
-    /// The coordinator dies and comes back. Whether the batch that it was writing is durable, nobody knows.
-    KillHead { down: u64, last_batch_survives: bool },
+    /// A worker's process dies a little after each of the next processes that it starts, so often.
+    Deadly { machine: usize, times: u32 },
+    /// The coordinator dies and comes back.
+    KillHead(Death),
+    /// As before, when it next writes to its journal.
+    KillWritingHead(Death),
     /// Another coordinator takes over while this one still believes that it rules.
     Depose { lives_on: u64 },
     /// The journal is slow to take the next batch.
@@ -50,6 +54,15 @@ pub(crate) enum Fault {
     TimeOver { study: usize },
     /// A study gets a larger budget.
     Extend { study: usize },
+}
+
+/// How a coordinator dies.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Death {
+    /// It comes back so many milliseconds later.
+    pub(crate) down: u64,
+    /// The batch that it was writing is durable. Nobody lives who could know.
+    pub(crate) last_batch_survives: bool,
 }
 
 /// Faults come in the first quarter of an hour.
@@ -66,6 +79,7 @@ pub(crate) fn faults() -> impl Strategy<Value = (u64, Fault)> {
     // Most connections end fast; some hang for as long as a keep-alive, or for longer than a lease lives.
     let seen = || prop_oneof![3 => 0..500_u64, 1 => 10_000..60_000_u64];
     let down = || prop_oneof![2 => 1..10_000_u64, 1 => 10_000..120_000_u64];
+    let death = || (down(), any::<bool>()).prop_map(|(down, last_batch_survives)| Death { down, last_batch_survives });
     let fault = prop_oneof![
         4 => (machine(), seen(), seen(), prop::option::of(seen())).prop_map(|(machine, machine_sees, head_sees, late)| {
             Fault::Cut { machine, machine_sees, head_sees, late }
@@ -77,14 +91,15 @@ pub(crate) fn faults() -> impl Strategy<Value = (u64, Fault)> {
         2 => (machine(), prop_oneof![0..1_000_u64, 1_000..60_000_u64])
             .prop_map(|(machine, grace)| Fault::Drain { machine, grace }),
         1 => machine().prop_map(|machine| Fault::FailPrepare { machine }),
-        4 => (down(), any::<bool>())
-            .prop_map(|(down, last_batch_survives)| Fault::KillHead { down, last_batch_survives }),
+        1 => (machine(), 1..5_u32).prop_map(|(machine, times)| Fault::Deadly { machine, times }),
+        2 => death().prop_map(Fault::KillHead),
+        5 => death().prop_map(Fault::KillWritingHead),
         3 => (1_000..200_000_u64).prop_map(|lives_on| Fault::Depose { lives_on }),
         2 => (100..20_000_u64).prop_map(|ms| Fault::SlowJournal { ms }),
         1 => study().prop_map(|study| Fault::SearchTimeOver { study }),
         1 => study().prop_map(|study| Fault::TimeOver { study }),
         2 => study().prop_map(|study| Fault::Extend { study }),
     ];
-    // Half of them at the beginning, where the most is under way.
-    (prop_oneof![0..90_000_u64, 0..DURATION], fault)
+    // Most of them at the beginning, where the most is under way.
+    (prop_oneof![0..1_000_u64, 0..10_000_u64, 0..90_000_u64, 0..DURATION], fault)
 }

@@ -24,11 +24,7 @@ impl Link {
         Self { id, machine, boot, head, cut: None, deaf: false, last_at_head: 0, last_at_machine: 0 }
     }
 
-    pub(crate) fn is_cut(&self) -> bool {
-        self.cut.is_some()
-    }
-
-    pub(crate) fn to_head(&mut self, now: u64, frame: WorkerFrame, agenda: &mut Agenda, dice: &mut Dice) {
+    pub(crate) fn carry_to_head(&mut self, now: u64, frame: WorkerFrame, agenda: &mut Agenda, dice: &mut Dice) {
         if self.cut.is_some_and(|cut| cut <= now) {
             return;
         }
@@ -36,7 +32,7 @@ impl Link {
         agenda.put(self.last_at_head, Event::AtHead { link: self.id, frame });
     }
 
-    pub(crate) fn to_machine(
+    pub(crate) fn carry_to_machine(
         &mut self,
         now: u64,
         epoch: Epoch,

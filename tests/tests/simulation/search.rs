@@ -40,7 +40,7 @@ pub(crate) fn spec(seed: u64) -> StudySpec {
             drop: vec![],
             delimiter: ',',
         },
-        splits: Splits { folds: 5, holdout: (seed % 2 == 0).then_some(0.2), group: None, time: None },
+        splits: Splits { folds: 5, holdout: seed.is_multiple_of(2).then_some(0.2), group: None, time: None },
         budget: Budget { rounds: 2, per_round: 5 },
         limits: Limits { experiment_seconds: Some(DEADLINE as f64 / 1000.0), ..Limits::default() },
         environment: Digest::of(b"lock"),

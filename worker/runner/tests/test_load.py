@@ -7,9 +7,10 @@ import unittest
 from support import StudyCase, cross_validate, mixed_cells, MIXED_KINDS, write_study
 
 import numpy as np
+import pandas as pd
 
 from ar_runner.frames import FrameError, Receiver, encode
-from ar_runner.load import load_table
+from ar_runner.load import load_table, to_codes
 from ar_runner.study import StudyError, read_study
 
 
@@ -52,6 +53,9 @@ class Load(StudyCase):
             table = self.load(text, [("a", "numeric"), ("y", "target")])
             self.assertEqual([table.classes[code] for code in table.y], labels)
             self.assertEqual(table.classes, order)
+
+    def test_a_category_never_seen_is_none_of_the_known_ones(self):
+        np.testing.assert_array_equal(to_codes(pd.Series(["b", "z", None]), ["a", "b"]), [1, 2, np.nan])
 
     def test_files_as_they_come(self):
         kinds = [("a", "numeric"), ("b", "categorical"), ("y", "target")]

@@ -50,7 +50,7 @@ class Catalog(StudyCase):
             for key, value in study.pipeline({slot: name}, 40).get_params(deep=True).items():
                 if key.endswith("n_jobs"):
                     # The boosters take None for all cores, the rest of the world for one.
-                    allowed = (1,) if name.startswith(("xgb", "lgbm", "vote")) and "model__" in key else (1, None)
+                    allowed = (1,) if name.startswith(("xgb", "lgbm")) and "model__" in key else (1, None)
                     self.assertIn(value, allowed, f"{slot}/{name}: {key}")
 
     def test_models_ignore_the_slots_that_the_catalog_calls_inactive(self):

@@ -43,6 +43,8 @@ FIT = {
     "nibbles": "self.hoard = [bytearray(2**16) for _ in range(2**16)]",
     "strays": STRAY,
     "sleeps": "time.sleep(600)",
+    # Its stray, in a session of its own, says its process id.
+    "strays_and_sleeps": "subprocess.run(['setsid', '--fork', 'sh', '-c', 'echo $$; exec sleep 600']); time.sleep(600)",
     "shouts": "os.write(1, b'out\\n'); os.write(2, b'err\\n')",
 }
 PREDICT = {
@@ -175,27 +177,32 @@ class Endings(unittest.TestCase):
         self.addCleanup(self.worker.close)
 
     def start_two(self):
-        """Two children that would sleep for minutes."""
+        """Two children that would sleep for minutes, and a process that one of them left behind."""
         self.assertEqual(self.worker.frame("ready")["op"], "ready")
         self.worker.start(1, config={"build_model": "faulty_sleeps"})
-        self.worker.start(2, config={"build_model": "faulty_sleeps"})
-        return [self.worker.frame("started", id)["pid"] for id in (1, 2)]
+        self.worker.start(2, config={"build_model": "faulty_strays_and_sleeps"})
+        pids = [self.worker.frame("started", id)["pid"] for id in (1, 2)]
+        return pids, int(os.read(self.worker.experiments[2][1], 100))
+
+    def assert_gone(self, *pids):
+        """The server has waited for them, so that nothing of them is left once it has ended."""
+        self.assertEqual([pid for pid in pids if parent_of(pid) is not None], [])
 
     def test_a_closed_socket_ends_server_and_children(self):
-        pids = self.start_two()
+        pids, stray = self.start_two()
         self.assertEqual(self.worker.close(), 0)
-        for pid in pids:
-            wait_until_gone(pid)
+        self.assert_gone(*pids, stray)
 
     def test_shutdown_ends_server_and_children(self):
-        pids = self.start_two()
+        pids, stray = self.start_two()
         send(self.worker.control, {"op": "shutdown"})
         self.assertEqual(self.worker.process.wait(PATIENCE), 0)
-        for pid in pids:
-            wait_until_gone(pid)
+        self.assert_gone(*pids, stray)
 
     def test_a_killed_server_takes_its_children_along(self):
-        pids = self.start_two()
+        pids, stray = self.start_two()
+        # A stray is out of reach of a server that is killed; ending it is left to the worker.
+        self.addCleanup(os.kill, stray, 9)
         self.worker.process.kill()
         self.worker.process.wait(PATIENCE)
         for pid in pids:

@@ -1,6 +1,7 @@
 //! Random interleavings of everything that may go wrong. Seeds are fixed, so a run is repeatable, and
 //! operations are plain data, so a failure shrinks to a short story.
 
+mod met;
 mod operations;
 mod simulation;
 
@@ -8,26 +9,12 @@ use ar_core::{Record, State};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed};
 
+use met::Met;
 use operations::{Operation, Setup, operations, setup};
 use simulation::Simulation;
 
 fn seeded(cases: u32, seed: u64) -> Config {
     Config { cases, rng_seed: RngSeed::Fixed(seed), failure_persistence: None, ..Config::default() }
-}
-
-/// What a run went through. A property that never met a fault shows nothing.
-#[derive(Debug, Default)]
-pub(crate) struct Met {
-    pub(crate) restarts: u32,
-    pub(crate) crashes: u32,
-    pub(crate) lapses: u32,
-    pub(crate) forgotten: u32,
-    pub(crate) refusals: u32,
-    pub(crate) quarantines: u32,
-    pub(crate) repeats: u32,
-    pub(crate) late_accepts: u32,
-    pub(crate) reopened: u32,
-    pub(crate) called_off: u32,
 }
 
 /// The ledger checks every invariant after every step (see `support`); this drives it.

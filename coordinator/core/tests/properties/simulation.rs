@@ -2,10 +2,9 @@
 
 use ar_common::frames::{CoordinatorFrame, LeaseRef, LeaseStage};
 use ar_common::{Block, ExperimentId, Outcome, StudyId, StudySpec};
-use ar_core::{Input, Loss, Planned, Record};
+use ar_core::{Input, Planned, Record};
 use proptest::sample::Index;
 
-use super::Met;
 use super::operations::{Answer, Ending, Operation, Setup};
 use crate::support::{Ask, Worker, World, cv, done, planned, quick, search, spec, verdict};
 
@@ -22,7 +21,7 @@ pub(crate) struct Simulation {
     plans: Vec<(Ask, Planned)>,
     /// Results as they were sent, and the worker that sent them.
     sent: Vec<(usize, LeaseRef, Outcome)>,
-    repeats: u32,
+    pub(crate) repeats: u32,
 }
 
 impl Simulation {
@@ -331,32 +330,6 @@ impl Simulation {
         assert!(self.world.core.live.leases.is_empty(), "leases of what has ended");
         self.world.ledger.check_hash(&self.world.core);
         self.world.ledger.audit();
-    }
-
-    /// Adds what this run went through.
-    pub(crate) fn count(&self, met: &mut Met) {
-        met.repeats += self.repeats;
-        let mut lapsed = std::collections::BTreeSet::new();
-        for record in &self.world.ledger.journal {
-            match record {
-                Record::Elected { .. } => met.restarts += 1,
-                Record::Requeued { cause: Loss::Lapsed, lease, .. } => {
-                    met.lapses += 1;
-                    lapsed.insert(*lease);
-                }
-                Record::Requeued { cause: Loss::Forgotten, .. } => met.forgotten += 1,
-                Record::Refused { .. } => met.refusals += 1,
-                Record::Extended { .. } => met.reopened += 1,
-                Record::Done { outcome: Outcome::Cancelled { .. }, .. } => met.called_off += 1,
-                Record::Done { outcome: Outcome::Crashed { reason }, .. } if reason.contains("quarantined") => {
-                    met.quarantines += 1;
-                }
-                Record::Done { lease: Some(lease), .. } if lapsed.contains(lease) => met.late_accepts += 1,
-                _ => {}
-            }
-        }
-        met.crashes += self.world.crashes;
-        met.restarts -= 1;
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ar_common::frames::{CoordinatorFrame, Grant, LeaseRef};
 use ar_common::{Block, Digest, ExperimentId, LeaseSeq, Metric, Outcome, StudyId};
-use ar_core::{Audit, Core, Effect, Output, Record, State, check};
+use ar_core::{Audit, Core, Effect, Loss, Output, Record, State, check};
 
 /// What the ledger counts for one study, from its records alone.
 #[derive(Debug)]
@@ -34,6 +34,8 @@ pub(crate) struct Ledger {
     accounts: BTreeMap<StudyId, Account>,
     planned: BTreeMap<ExperimentId, (StudyId, Block)>,
     ends: BTreeMap<ExperimentId, End>,
+    /// Losses of a running process.
+    losses: BTreeMap<ExperimentId, u32>,
 }
 
 impl Ledger {
@@ -114,11 +116,21 @@ impl Ledger {
                     let of_a_kind = self.planned.get(first) == self.planned.get(experiment);
                     assert!(first < experiment && of_a_kind, "{experiment} ended as a duplicate of {first}");
                 }
+                let quarantined =
+                    matches!(outcome, Outcome::Crashed { reason } if reason.starts_with("quarantined"));
+                let losses = self.losses.get(experiment).copied().unwrap_or(0);
+                assert!(!quarantined || losses == 2, "{experiment} was quarantined at loss {}", losses + 1);
                 self.ends.insert(*experiment, End { lease: *lease, digest: *digest });
                 let Some((study, block)) = self.planned.get(experiment) else { panic!("unknown {experiment}") };
                 if let Some(account) = self.accounts.get_mut(study) {
                     account.end(*experiment, *block, outcome);
                 }
+            }
+            Record::Requeued { experiment, cause, running, .. } => {
+                assert!(!running || *cause != Loss::Released, "what was given back is no loss");
+                let losses = self.losses.entry(*experiment).or_default();
+                *losses += u32::from(*running);
+                assert!(*losses < 3, "{experiment} was lost {losses} times while it ran, and goes on");
             }
             _ => {}
         }

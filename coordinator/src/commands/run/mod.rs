@@ -153,7 +153,7 @@ fn report(
     };
     let report = report.with_rows(rows as u64);
     let folder = args.out.join(results::folder_name(&report));
-    results::write(&folder, &report, &place.blobs)
+    results::write(&folder, &report, state, &place.blobs)
         .map_err(|source| RunError::Results { path: folder.clone(), source })?;
     console.line("");
     console.line(&summary::text(&report, &folder, &args.out, console.width()));

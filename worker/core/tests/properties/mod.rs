@@ -1,14 +1,17 @@
 //! Random interleavings of everything that can happen to a session. Seeds are fixed, so a run is
 //! repeatable, and operations are plain data, so a failure shrinks to a short story.
 
+mod checks;
+mod met;
 mod operations;
 mod shell;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 
+use met::Met;
 use operations::{Operation, operations};
-use shell::{Met, Shell};
+use shell::Shell;
 
 fn seeded(cases: u32, seed: u64) -> Config {
     Config { cases, rng_seed: RngSeed::Fixed(seed), failure_persistence: None, ..Config::default() }

@@ -3,55 +3,26 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ar_common::frames::{CoordinatorFrame, Grant, HeldLease, LeaseRef, LeaseStage, WorkerFrame};
+use ar_common::frames::{CoordinatorFrame, Grant, LeaseRef, LeaseStage};
 use ar_common::{Digest, Epoch, ExperimentId, Millis, Outcome, Seq, StudyId};
 use ar_worker_core::{Effect, Input, SpoolEntry, Worker};
 use proptest::sample::Index;
 
+use super::met::Met;
 use super::operations::Operation;
 use crate::support::{GRACE, HEARTBEAT, crashed, done, grant, identity};
 
 /// A process, or what is left of one until its worker has been told.
 #[derive(Debug)]
-struct Process {
-    deadline: Millis,
+pub(crate) struct Process {
+    pub(crate) deadline: Millis,
     /// When it is killed, once it was asked to end.
-    killed: Option<Millis>,
-}
-
-/// What a run went through.
-#[derive(Debug, Default)]
-pub(crate) struct Met {
-    pub(crate) runs: u32,
-    pub(crate) offers: u32,
-    pub(crate) twins: u32,
-    pub(crate) timeouts: u32,
-    pub(crate) losses: u32,
-    pub(crate) released: u32,
-    pub(crate) cancelled: u32,
-    pub(crate) refused_epochs: u32,
-    pub(crate) deaths: u32,
-    pub(crate) drains: u32,
-}
-
-impl Met {
-    pub(crate) fn add(&mut self, other: &Self) {
-        self.runs += other.runs;
-        self.offers += other.offers;
-        self.twins += other.twins;
-        self.timeouts += other.timeouts;
-        self.losses += other.losses;
-        self.released += other.released;
-        self.cancelled += other.cancelled;
-        self.refused_epochs += other.refused_epochs;
-        self.deaths += other.deaths;
-        self.drains += other.drains;
-    }
+    pub(crate) killed: Option<Millis>,
 }
 
 /// Where the stream is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stream {
+pub(crate) enum Stream {
     Closed,
     /// Open, and the coordinator has not spoken.
     Silent,
@@ -60,25 +31,25 @@ enum Stream {
 
 #[derive(Debug)]
 pub(crate) struct Shell {
-    slots: u32,
-    worker: Worker,
-    now: Millis,
-    stream: Stream,
-    epoch: Epoch,
-    leases: u64,
+    pub(crate) slots: u32,
+    pub(crate) worker: Worker,
+    pub(crate) now: Millis,
+    pub(crate) stream: Stream,
+    pub(crate) epoch: Epoch,
+    pub(crate) leases: u64,
     /// What was granted here and has not come to its end, as told by what went in and out.
-    held: BTreeMap<LeaseRef, LeaseStage>,
-    grants: BTreeMap<LeaseRef, Grant>,
-    cancelled: BTreeSet<LeaseRef>,
-    processes: BTreeMap<LeaseRef, Process>,
-    preparing: BTreeSet<StudyId>,
-    writing: BTreeMap<LeaseRef, SpoolEntry>,
-    disk: BTreeMap<LeaseRef, SpoolEntry>,
+    pub(crate) held: BTreeMap<LeaseRef, LeaseStage>,
+    pub(crate) grants: BTreeMap<LeaseRef, Grant>,
+    pub(crate) cancelled: BTreeSet<LeaseRef>,
+    pub(crate) processes: BTreeMap<LeaseRef, Process>,
+    pub(crate) preparing: BTreeSet<StudyId>,
+    pub(crate) writing: BTreeMap<LeaseRef, SpoolEntry>,
+    pub(crate) disk: BTreeMap<LeaseRef, SpoolEntry>,
     /// Results that the coordinator has seen and not answered on this stream.
-    offered: BTreeSet<LeaseRef>,
-    answered: BTreeSet<LeaseRef>,
-    draining: bool,
-    exited: bool,
+    pub(crate) offered: BTreeSet<LeaseRef>,
+    pub(crate) answered: BTreeSet<LeaseRef>,
+    pub(crate) draining: bool,
+    pub(crate) exited: bool,
     pub(crate) met: Met,
 }
 
@@ -339,107 +310,6 @@ impl Shell {
         self.offered.clear();
         self.held = self.disk.keys().map(|lease| (*lease, LeaseStage::Uploading)).collect();
         self.worker = Worker::new(identity(self.slots), self.disk.values().cloned().collect());
-    }
-
-    fn give(&mut self, input: Input) {
-        assert!(!self.exited, "{input:?} after the exit");
-        let effects = self.worker.step(input.clone(), self.now);
-        for effect in effects {
-            self.check(&input, effect);
-        }
-        let stage = |wanted| self.held.values().filter(|stage| **stage == wanted).count();
-        let held = (stage(LeaseStage::Running), stage(LeaseStage::Queued), stage(LeaseStage::Uploading));
-        assert!(self.processes.len() <= self.slots as usize, "more processes than slots");
-        assert!(held.1 == 0 || held.0 == self.slots as usize || self.exited, "one waits while a slot is free");
-        // While an end is being looked at, what was called off still counts here.
-        if !matches!(input, Input::Ended { .. } | Input::Lost { .. }) {
-            assert_eq!(self.worker.counts(), held, "after {input:?}");
-        }
-    }
-
-    fn check(&mut self, input: &Input, effect: Effect) {
-        match effect {
-            Effect::Send(frame) => self.check_frame(frame),
-            Effect::Prepare { study, .. } => assert!(self.preparing.insert(study), "prepared twice at once"),
-            Effect::Run(grant) => {
-                self.met.runs += 1;
-                let lease = grant.lease;
-                let again = matches!(input, Input::Lost { lease: lost, .. } if *lost == lease);
-                let expected = if again { LeaseStage::Running } else { LeaseStage::Queued };
-                assert_eq!(self.held.insert(lease, LeaseStage::Running), Some(expected), "{lease:?}");
-                assert!(again || !self.draining, "{lease:?} starts while the worker leaves");
-                let process = Process { deadline: self.now + grant.deadline_ms, killed: None };
-                assert!(self.processes.insert(lease, process).is_none(), "{lease:?} runs twice");
-            }
-            Effect::Stop { lease, grace_ms } => {
-                let Some(process) = self.processes.get_mut(&lease) else { panic!("{lease:?} does not run") };
-                assert!(process.killed.replace(self.now + grace_ms).is_none(), "{lease:?} is stopped twice");
-            }
-            Effect::Spool(entry) => {
-                let lease = entry.lease;
-                match &entry.outcome {
-                    Outcome::DuplicateOf { experiment } => {
-                        self.met.twins += 1;
-                        assert!(*experiment < lease.experiment, "{lease:?} is no twin of {experiment}");
-                    }
-                    Outcome::TimedOut { .. } => self.met.timeouts += 1,
-                    _ => {}
-                }
-                assert!(!self.processes.contains_key(&lease), "{lease:?} has a result and runs");
-                assert_eq!(self.held.insert(lease, LeaseStage::Uploading), Some(LeaseStage::Running));
-                self.writing.insert(lease, entry);
-            }
-            Effect::Unspool(lease) => {
-                assert!(self.answered.contains(&lease), "{lease:?} is forgotten without an answer");
-                assert!(self.disk.remove(&lease).is_some() && self.held.remove(&lease).is_some());
-            }
-            Effect::Reconnect { why } => panic!("nobody of a lower epoch spoke: {why}"),
-            Effect::Exit => {
-                assert!(self.draining && self.processes.is_empty() && self.writing.is_empty(), "left too early");
-                self.met.drains += u32::from(!self.exited);
-                self.exited = true;
-            }
-        }
-    }
-
-    fn check_frame(&mut self, frame: WorkerFrame) {
-        let open = if matches!(frame, WorkerFrame::Hello(_)) { Stream::Silent } else { Stream::Welcomed };
-        assert_eq!(self.stream, open, "{frame:?}");
-        match frame {
-            WorkerFrame::Hello(hello) => {
-                self.check_list(&hello.leases);
-                let kept: BTreeSet<LeaseRef> = self.writing.keys().chain(self.disk.keys()).copied().collect();
-                assert_eq!(hello.spooled.into_iter().collect::<BTreeSet<_>>(), kept);
-            }
-            WorkerFrame::Heartbeat { leases, draining } => {
-                assert_eq!(draining, self.draining);
-                self.check_list(&leases);
-            }
-            WorkerFrame::Completed { lease, outcome, digest } => {
-                self.met.offers += 1;
-                assert_eq!(self.disk.get(&lease), Some(&SpoolEntry { lease, outcome, digest }), "offered, not durable");
-                self.offered.insert(lease);
-            }
-            WorkerFrame::Released { leases } => {
-                for lease in leases {
-                    self.met.released += 1;
-                    assert!(!self.processes.contains_key(&lease), "{lease:?} was given back and runs");
-                    assert!(self.held.remove(&lease).is_some(), "{lease:?} was given back twice");
-                }
-            }
-            WorkerFrame::Started { lease } => assert!(self.processes.contains_key(&lease)),
-            WorkerFrame::Preparing { .. } | WorkerFrame::Ready { .. } | WorkerFrame::NotReady { .. } => {}
-        }
-    }
-
-    /// All that is held is listed, once, and nothing else. What is given back as the worker leaves may
-    /// be missing already: the frame that gives it back follows.
-    fn check_list(&self, leases: &[HeldLease]) {
-        let listed: BTreeMap<LeaseRef, LeaseStage> = leases.iter().map(|held| (held.lease, held.stage)).collect();
-        assert_eq!(listed.len(), leases.len(), "listed twice");
-        let mut held = self.held.clone();
-        held.retain(|lease, stage| *stage != LeaseStage::Queued || !self.draining || listed.contains_key(lease));
-        assert_eq!(listed, held);
     }
 
     /// Everything ends, is written, offered and answered.

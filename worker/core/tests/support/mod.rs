@@ -45,7 +45,7 @@ impl Bench {
 
     /// As [`Bench::ready`], with a slot each for these experiments, whose processes have started.
     pub(crate) fn running(experiments: &[u64]) -> Self {
-        let mut bench = Self::ready(u32::try_from(experiments.len()).unwrap());
+        let mut bench = Self::ready(experiments.len() as u32);
         for experiment in experiments {
             assert_eq!(bench.grant(*experiment), vec![Effect::Run(grant(*experiment))]);
             bench.give(Input::Started { lease: lease(*experiment) });

@@ -2,14 +2,13 @@
 
 from lightgbm import LGBMClassifier, LGBMRegressor
 
-from ar_runner.models import EarlyStopping
+from ar_runner.models import EarlyStopping, lightgbm_categories
 
 IGNORES = ("scale",)
 
 
 def make(context):
     booster = LGBMRegressor if context.n_classes == 0 else LGBMClassifier
-    native = {"categorical_feature": list(context.native_columns)} if context.native_columns else {}
     model = booster(
         n_estimators=1000,
         num_leaves=15,
@@ -21,6 +20,6 @@ def make(context):
         random_state=context.seed,
         n_jobs=1,
         verbose=-1,
-        **native,
+        **lightgbm_categories(context),
     )
     return EarlyStopping(model, rounds=30, seed=context.seed)

@@ -2,12 +2,13 @@
 
 from lightgbm import LGBMClassifier, LGBMRegressor
 
+from ar_runner.models import lightgbm_categories
+
 IGNORES = ("scale",)
 
 
 def make(context):
     booster = LGBMRegressor if context.n_classes == 0 else LGBMClassifier
-    native = {"categorical_feature": list(context.native_columns)} if context.native_columns else {}
     return booster(
         n_estimators=800,
         num_leaves=16,
@@ -20,5 +21,5 @@ def make(context):
         random_state=context.seed,
         n_jobs=1,
         verbose=-1,
-        **native,
+        **lightgbm_categories(context),
     )

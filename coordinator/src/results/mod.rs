@@ -1,0 +1,68 @@
+//! The results folder of a study: `OUT/NAME-ID/` with `results.tsv`, `results.json` and `best/`.
+//!
+//! It is written from the state whenever a run ends, whole file by whole file; the store stays the truth.
+
+mod find;
+mod report;
+mod table;
+
+use std::io;
+use std::path::Path;
+
+use ar_common::{Block, Outcome, StudyId};
+use ar_core::State;
+use ar_net::{BlobStore, durable};
+
+pub use find::{Entry, FindError, all, find, read};
+pub use report::{ContributionPart, ExperimentPart, HoldoutPart, RankedPart, RemovedPart, Report, Scored};
+pub use report::{StudyPart, VerdictPart};
+
+/// Name of the study's folder: its name and the first digits of its identity.
+pub fn folder_name(report: &Report) -> String {
+    format!("{}-{}", plain(&report.study.name), report.study.id.get(..8).unwrap_or(&report.study.id))
+}
+
+/// A name that is one plain path component everywhere.
+fn plain(name: &str) -> String {
+    let plain: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' }).take(60).collect();
+    let plain = plain.trim_matches(['-', '.']);
+    if plain.is_empty() { "study".to_owned() } else { plain.to_owned() }
+}
+
+/// Writes the folder. Files that are there are replaced whole or not at all.
+///
+/// # Errors
+/// When the folder cannot be written or a file of the winner is missing from the store.
+pub fn write(folder: &Path, report: &Report, state: &State, blobs: &BlobStore) -> io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    durable::write(&folder.join("results.tsv"), table::tsv(report).as_bytes())?;
+    write_best(&folder.join("best"), report, state, blobs)?;
+    // Last, because it says that the rest is there.
+    durable::write(&folder.join("results.json"), report.to_json().as_bytes())
+}
+
+/// Copies what the last fit of the winner made.
+fn write_best(folder: &Path, report: &Report, state: &State, blobs: &BlobStore) -> io::Result<()> {
+    let Some(verdict) = &report.verdict else { return Ok(()) };
+    let Some(study) = state.studies.get(&StudyId(report.study.id.clone())) else { return Ok(()) };
+    let refit = state.experiments_of(study).filter(|e| e.block == Block::Refit && e.config == verdict.winner);
+    let Some(measures) = refit.last().and_then(|e| e.outcome()).and_then(Outcome::measures) else {
+        return Ok(());
+    };
+    std::fs::create_dir_all(folder)?;
+    for artifact in &measures.artifacts {
+        let bytes = blobs.read(&artifact.digest).map_err(io::Error::other)?;
+        durable::write(&folder.join(plain(&artifact.name)), &bytes)?;
+    }
+    let winner = serde_json::json!({
+        "config": verdict.winner,
+        "label": verdict.winner_label,
+        "metric": report.study.metric,
+        "beats_base": verdict.beats_base,
+    });
+    durable::write(&folder.join("winner.json"), format!("{winner:#}").as_bytes())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,400 @@
+//! The report of a study: what `results.json` holds, as types. A pure fold of the state.
+
+use ar_common::experiment::describe;
+use ar_common::{Block, Config, Direction, Outcome, SealedScore, StudyId};
+use ar_core::{Experiment, Finish, Phase, State, Study};
+use serde::{Deserialize, Serialize};
+
+use crate::planner;
+
+/// All that is told of a study.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// Version of this form, [`Report::VERSION`].
+    pub version: u32,
+    /// What was searched, on what, how far.
+    pub study: StudyPart,
+    /// Every experiment in the order in which they were planned.
+    pub experiments: Vec<ExperimentPart>,
+    /// The highest mean of the study's own split: chosen on the rows it is scored on, so flattering.
+    pub best: Option<Scored>,
+    /// Configurations by their mean over all folds seen, best first.
+    pub ranking: Vec<RankedPart>,
+    /// What each option contributed.
+    pub contributions: Vec<ContributionPart>,
+    /// The dummy model that anything must beat.
+    pub floor: Option<Scored>,
+    /// Families and encodings that no experiment covered.
+    pub uncovered: Vec<String>,
+    /// Options that were taken out during the study.
+    pub removed: Vec<RemovedPart>,
+    /// The answer; absent until the search has ended.
+    pub verdict: Option<VerdictPart>,
+    /// Candidate and base on the sealed rows.
+    pub holdout: Option<HoldoutPart>,
+}
+
+/// What was searched.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StudyPart {
+    /// Its identity.
+    pub id: String,
+    /// Its name for people.
+    pub name: String,
+    /// Where the table was.
+    pub data: String,
+    /// Rows that have a target, where that is known.
+    pub rows: Option<u64>,
+    /// Column that is predicted.
+    pub target: String,
+    /// `classification` or `regression`.
+    pub task: String,
+    /// Name of the metric.
+    pub metric: String,
+    /// `maximize` or `minimize`.
+    pub direction: String,
+    /// Seed of splits, models and search.
+    pub seed: u64,
+    /// Folds of cross-validation.
+    pub folds: u32,
+    /// Fraction of the rows that is sealed.
+    pub holdout: Option<f64>,
+    /// Rounds.
+    pub rounds: u32,
+    /// Experiments in each round.
+    pub per_round: u32,
+    /// Experiments that count towards the budget.
+    pub spent: u32,
+    /// `running`, `finished` or `failed`.
+    pub state: String,
+}
+
+/// One experiment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExperimentPart {
+    /// Its number.
+    pub id: u64,
+    /// Its full configuration: option by slot.
+    pub config: Config,
+    /// What differs from the base, for people.
+    pub label: String,
+    /// On what it is evaluated.
+    pub block: Block,
+    /// Mean over its folds.
+    pub score: Option<f64>,
+    /// The metric on each fold.
+    pub folds: Vec<f64>,
+    /// `done`, `crashed` and so on; `waiting` or `running` if it has not ended.
+    pub outcome: String,
+    /// Why there is no score.
+    pub reason: Option<String>,
+    /// Seconds of fitting and predicting.
+    pub seconds: Option<f64>,
+    /// Largest resident memory of its process, bytes.
+    pub peak_memory: Option<u64>,
+    /// Why it was chosen: the mode.
+    pub mode: String,
+    /// And in one line.
+    pub why: String,
+    /// The round.
+    pub round: u32,
+    /// How many executions it took.
+    pub attempts: u32,
+}
+
+/// A configuration and its score.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Scored {
+    /// The experiment.
+    pub id: u64,
+    /// Its configuration.
+    pub config: Config,
+    /// What differs from the base.
+    pub label: String,
+    /// The score.
+    pub score: f64,
+}
+
+/// A place in the ranking.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RankedPart {
+    /// The configuration.
+    pub config: Config,
+    /// What differs from the base.
+    pub label: String,
+    /// Mean over all folds seen.
+    pub score: f64,
+    /// Standard deviation over the folds of the study's own split.
+    pub spread: Option<f64>,
+    /// How many folds.
+    pub folds: u32,
+    /// The mode that found it.
+    pub mode: String,
+}
+
+/// What an option contributed; positive is better whatever the metric's direction.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ContributionPart {
+    /// The slot.
+    pub slot: String,
+    /// The option.
+    pub option: String,
+    /// Gain over the base when nothing else was changed.
+    pub solo: Option<f64>,
+    /// Gain over the slot's base over all configurations, drawn to zero where little speaks for it.
+    pub mean: f64,
+    /// Evaluations that rests on.
+    pub evaluations: f64,
+}
+
+/// An option that was taken out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RemovedPart {
+    /// The slot.
+    pub slot: String,
+    /// The option.
+    pub option: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// The answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VerdictPart {
+    /// Whether the candidate is shown to beat the base.
+    pub beats_base: bool,
+    /// In one sentence.
+    pub text: String,
+    /// What is handed over.
+    pub winner: Config,
+    /// What differs in it from the base.
+    pub winner_label: String,
+    /// What was compared with the base.
+    pub candidate: Option<Config>,
+    /// What differs in it.
+    pub candidate_label: Option<String>,
+    /// Mean paired difference, positive is better.
+    pub difference: Option<f64>,
+    /// Lower end of its one-sided interval.
+    pub low: Option<f64>,
+    /// One-sided p value.
+    pub p_value: Option<f64>,
+    /// The level it is judged at.
+    pub level: f64,
+    /// Paired folds.
+    pub pairs: u32,
+    /// Mean of the candidate over those folds.
+    pub candidate_score: Option<f64>,
+    /// Mean of the base over those folds.
+    pub base_score: Option<f64>,
+}
+
+/// The sealed rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HoldoutPart {
+    /// The candidate's score.
+    pub candidate_score: f64,
+    /// The base's score.
+    pub base_score: f64,
+    /// Difference, positive is better.
+    pub difference: f64,
+    /// Lower end of its interval.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+    /// Coverage of the interval.
+    pub level: f64,
+    /// How many rows were sealed.
+    pub rows: u64,
+    /// How often they were opened; above 1 they are no longer unseen.
+    pub openings: u32,
+}
+
+impl Report {
+    /// The version of this form that this code writes and reads.
+    pub const VERSION: u32 = 1;
+
+    /// The report of a study as the state has it; none if the state does not know the study.
+    pub fn of(state: &State, id: &StudyId) -> Option<Self> {
+        let study = state.studies.get(id)?;
+        let base = study.spec.space.base();
+        let history = planner::history(state, study);
+        let metric = &study.spec.metric;
+        let scored = |experiment: &Experiment| {
+            let score = experiment.outcome()?.score()?;
+            Some(Scored {
+                id: experiment.id.0,
+                config: experiment.config.clone(),
+                label: describe(&experiment.config, &base),
+                score,
+            })
+        };
+        let floors = study.spec.space.floors();
+        let floor = state.experiments_of(study).filter(|e| floors.contains(&e.config)).find_map(&scored);
+        Some(Self {
+            version: Self::VERSION,
+            study: study_part(study),
+            experiments: state.experiments_of(study).map(|e| experiment_part(e, &base)).collect(),
+            best: state.best(study).and_then(|(experiment, _)| scored(experiment)),
+            ranking: ar_search::ranking(metric, &history)
+                .into_iter()
+                .filter(|ranked| !floors.contains(&ranked.config))
+                .map(|ranked| ranked_part(state, study, &base, ranked))
+                .collect(),
+            contributions: ar_search::contributions(&study.space, metric, &history)
+                .into_iter()
+                .map(|c| ContributionPart {
+                    slot: c.dimension,
+                    option: c.option,
+                    solo: c.solo,
+                    mean: c.marginal,
+                    evaluations: c.n,
+                })
+                .collect(),
+            floor,
+            uncovered: ar_search::uncovered(&study.space, &history),
+            removed: study
+                .removed
+                .iter()
+                .map(|(slot, option, reason)| RemovedPart {
+                    slot: slot.clone(),
+                    option: option.clone(),
+                    reason: reason.clone(),
+                })
+                .collect(),
+            verdict: study.verdict.as_ref().map(|verdict| verdict_part(verdict, &base)),
+            holdout: holdout_part(state, study),
+        })
+    }
+
+    /// With the number of rows, which the state does not know.
+    #[must_use]
+    pub fn with_rows(mut self, rows: u64) -> Self {
+        self.study.rows = Some(rows);
+        self
+    }
+
+    /// As `results.json`.
+    pub fn to_json(&self) -> String {
+        // Serialising plain data to memory has no way to fail.
+        serde_json::to_string_pretty(self).unwrap_or_default()
+    }
+
+    /// Whether less is better.
+    pub fn minimizes(&self) -> bool {
+        self.study.direction == "minimize"
+    }
+}
+
+fn study_part(study: &Study) -> StudyPart {
+    let spec = &study.spec;
+    let state = match study.phase {
+        Phase::Searching | Phase::Closing => "running",
+        Phase::Finished(Finish::Concluded) => "finished",
+        Phase::Finished(Finish::Failed) => "failed",
+    };
+    let direction = match spec.metric.direction {
+        Direction::Maximize => "maximize",
+        Direction::Minimize => "minimize",
+    };
+    StudyPart {
+        id: spec.id().0,
+        name: spec.name.clone(),
+        data: spec.data.path.clone(),
+        rows: None,
+        target: spec.data.target.clone(),
+        task: spec.data.task.to_string(),
+        metric: spec.metric.name.clone(),
+        direction: direction.to_owned(),
+        seed: spec.seed,
+        folds: spec.splits.folds,
+        holdout: spec.splits.holdout,
+        rounds: spec.budget.rounds,
+        per_round: spec.budget.per_round,
+        spent: study.spent,
+        state: state.to_owned(),
+    }
+}
+
+fn experiment_part(experiment: &Experiment, base: &Config) -> ExperimentPart {
+    let outcome = experiment.outcome();
+    let measures = outcome.and_then(Outcome::measures);
+    let word = match &experiment.status {
+        ar_core::Status::Queued => "waiting",
+        ar_core::Status::Leased { .. } => "running",
+        ar_core::Status::Done { outcome, .. } => outcome.word(),
+    };
+    ExperimentPart {
+        id: experiment.id.0,
+        config: experiment.config.clone(),
+        label: describe(&experiment.config, base),
+        block: experiment.block,
+        score: outcome.and_then(Outcome::score),
+        folds: measures.map(|m| m.folds.clone()).unwrap_or_default(),
+        outcome: word.to_owned(),
+        reason: outcome.and_then(Outcome::reason),
+        seconds: measures.map(|m| m.seconds),
+        peak_memory: measures.and_then(|m| m.peak_memory),
+        mode: experiment.mode.name().to_owned(),
+        why: experiment.reason.clone(),
+        round: experiment.round,
+        attempts: experiment.attempt.0,
+    }
+}
+
+fn ranked_part(state: &State, study: &Study, base: &Config, ranked: ar_search::Ranked) -> RankedPart {
+    let first = state.experiments_of(study).find(|e| e.block == Block::FIRST && e.config == ranked.config);
+    let folds = first.and_then(|e| e.outcome()?.measures()).map(|m| m.folds.as_slice()).unwrap_or_default();
+    RankedPart {
+        label: describe(&ranked.config, base),
+        config: ranked.config,
+        score: ranked.score,
+        spread: deviation(folds),
+        folds: ranked.folds,
+        mode: first.map_or("", |e| e.mode.name()).to_owned(),
+    }
+}
+
+/// Sample standard deviation; none of fewer than two values.
+fn deviation(values: &[f64]) -> Option<f64> {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    (values.len() > 1).then(|| (squares / (n - 1.0)).sqrt())
+}
+
+fn verdict_part(verdict: &ar_common::Verdict, base: &Config) -> VerdictPart {
+    let finite = |value: f64| Some(value).filter(|value| value.is_finite());
+    VerdictPart {
+        beats_base: verdict.beats_base,
+        text: verdict.text.clone(),
+        winner_label: describe(&verdict.winner, base),
+        winner: verdict.winner.clone(),
+        candidate_label: verdict.candidate.as_ref().map(|candidate| describe(candidate, base)),
+        candidate: verdict.candidate.clone(),
+        difference: finite(verdict.difference),
+        low: finite(verdict.low),
+        p_value: finite(verdict.p_value),
+        level: verdict.level,
+        pairs: verdict.pairs,
+        candidate_score: verdict.candidate_score,
+        base_score: verdict.base_score,
+    }
+}
+
+/// The newest opening of the sealed rows.
+fn holdout_part(state: &State, study: &Study) -> Option<HoldoutPart> {
+    let experiments: Vec<&Experiment> = state.experiments_of(study).collect();
+    let sealed: &SealedScore =
+        experiments.iter().rev().find_map(|e| e.outcome()?.measures()?.sealed.as_ref())?;
+    Some(HoldoutPart {
+        candidate_score: sealed.score,
+        base_score: sealed.base_score,
+        difference: sealed.difference,
+        low: sealed.low,
+        high: sealed.high,
+        level: sealed.level,
+        rows: sealed.rows,
+        openings: study.sealed_openings,
+    })
+}

@@ -1,0 +1,219 @@
+use std::collections::BTreeMap;
+
+use ar_common::{Attempt, Budget, Digest, Dimension, ExperimentId, Limits, Measures, Metric, Mode, OptionSpec, Seq};
+use ar_common::{Artifact, SealedScore, Space, Splits, StudySpec, TabularSpec, Verdict};
+use ar_core::{Finish, PlannedExperiment, Record};
+
+use super::*;
+use crate::summary;
+
+fn option(name: &str, floor: bool) -> OptionSpec {
+    let (inactive_under, only_with) = (BTreeMap::new(), BTreeMap::new());
+    OptionSpec { name: name.into(), family: name.into(), floor, inactive_under, only_with }
+}
+
+fn spec() -> StudySpec {
+    let (metric, task) = Metric::tabular("accuracy").unwrap();
+    let model = ["base", "tree", "dummy"].map(|name| option(name, name == "dummy")).to_vec();
+    StudySpec {
+        version: 1,
+        name: "heart statlog/../x".into(),
+        seed: 3,
+        metric,
+        data: TabularSpec {
+            path: "heart.csv".into(),
+            content: Digest::of(b"rows"),
+            target: "target".into(),
+            task,
+            drop: vec![],
+            delimiter: ',',
+        },
+        splits: Splits { folds: 2, holdout: Some(0.2), group: None, time: None },
+        budget: Budget { rounds: 1, per_round: 5 },
+        limits: Limits::default(),
+        environment: Digest::of(b"lock"),
+        code: Digest::of(b"code"),
+        space: Space {
+            dimensions: vec![Dimension { name: "build_model".into(), options: model, inactive_under: BTreeMap::new() }],
+        },
+    }
+}
+
+/// A study with these experiments: model, block, outcome (none: not ended).
+fn state(spec: &StudySpec, experiments: &[(&str, Block, Option<Outcome>)], more: Vec<Record>) -> State {
+    let study = spec.id();
+    let planned = (1..).zip(experiments).map(|(id, (model, block, _))| PlannedExperiment {
+        id: ExperimentId(id),
+        config: spec.space.base().with("build_model", model),
+        block: *block,
+        mode: Mode::Explore,
+        round: 1,
+        reason: "because".into(),
+    });
+    let mut records = vec![
+        Record::Submitted { study: study.clone(), spec: Box::new(spec.clone()), tree: Digest::of(b"tree") },
+        Record::Planned { study, as_of: Seq(1), experiments: planned.collect() },
+    ];
+    for (id, (_, _, outcome)) in (1..).zip(experiments) {
+        if let Some(outcome) = outcome.clone() {
+            let (experiment, digest) = (ExperimentId(id), Digest::of(b"outcome"));
+            records.push(Record::Done { experiment, lease: None, digest, outcome });
+        }
+    }
+    records.extend(more);
+    let mut state = State::default();
+    records.iter().for_each(|record| state.apply(record));
+    assert!(state.experiments.iter().all(|experiment| experiment.attempt == Attempt(1)));
+    state
+}
+
+fn done(folds: &[f64]) -> Option<Outcome> {
+    let score = Some(folds.iter().sum::<f64>() / folds.len() as f64);
+    Some(Outcome::Done(Measures { score, folds: folds.to_vec(), seconds: 0.5, ..Measures::default() }))
+}
+
+fn crashed(reason: &str) -> Option<Outcome> {
+    Some(Outcome::Crashed { reason: reason.into() })
+}
+
+#[test]
+fn a_running_study_has_its_best_its_ranking_and_no_verdict() {
+    let spec = spec();
+    let state = state(
+        &spec,
+        &[
+            ("base", Block::FIRST, done(&[0.8, 0.9])),
+            ("tree", Block::FIRST, done(&[0.9, 0.95])),
+            ("dummy", Block::FIRST, done(&[0.5, 0.6])),
+            ("base", Block::Cv { repeat: 1 }, None),
+        ],
+        vec![],
+    );
+    let report = Report::of(&state, &spec.id()).unwrap();
+    assert_eq!(report.study.state, "running");
+    assert_eq!(report.best.as_ref().map(|best| (best.id, best.label.as_str())), Some((2, "build_model=tree")));
+    let labels: Vec<&str> = report.ranking.iter().map(|ranked| ranked.label.as_str()).collect();
+    assert_eq!(labels, ["build_model=tree", "base"], "the floor is no competitor");
+    assert_eq!(report.floor.as_ref().map(|floor| floor.score), Some(0.55));
+    assert_eq!(report.experiments[3].outcome, "waiting");
+    assert!(report.verdict.is_none() && report.holdout.is_none());
+    let solo = report.contributions.iter().find(|part| part.option == "tree").and_then(|part| part.solo);
+    assert!((solo.unwrap() - 0.075).abs() < 1e-12);
+
+    let back: Report = serde_json::from_str(&report.to_json()).unwrap();
+    assert_eq!(back, report);
+}
+
+#[test]
+fn the_table_has_five_known_columns_first_and_one_line_per_experiment() {
+    let spec = spec();
+    let experiments =
+        [("base", Block::FIRST, done(&[0.8, 0.9])), ("tree", Block::FIRST, crashed("no\tluck\nat all"))];
+    let report = Report::of(&state(&spec, &experiments, vec![]), &spec.id()).unwrap();
+    let tsv = table::tsv(&report);
+    let rows: Vec<Vec<&str>> = tsv.lines().map(|line| line.split('\t').collect()).collect();
+    assert_eq!(rows.len(), 3);
+    assert_eq!(rows[0][..5], ["experiment", "accuracy", "memory_gb", "status", "description"]);
+    assert!(rows.iter().all(|row| row.len() == rows[0].len()), "{tsv}");
+    assert_eq!(rows[1][..5], ["1", "0.850000", "", "keep", "base"]);
+    assert_eq!((rows[2][3], rows[2][11]), ("crash", "no luck at all"));
+}
+
+fn verdict(spec: &StudySpec, winner: &str) -> Record {
+    let winner = spec.space.base().with("build_model", winner);
+    let verdict = Verdict {
+        candidate: Some(spec.space.base().with("build_model", "tree")),
+        beats_base: winner != spec.space.base(),
+        winner,
+        difference: f64::NAN,
+        low: f64::NEG_INFINITY,
+        p_value: 0.03,
+        level: 0.1,
+        pairs: 10,
+        candidate_score: Some(0.9),
+        base_score: Some(0.8),
+        best_seen: None,
+        text: "tree beats the base".into(),
+    };
+    Record::Concluded { study: spec.id(), verdict }
+}
+
+#[test]
+fn the_winner_and_the_sealed_score_are_written_whole() {
+    let spec = spec();
+    let folder = tempfile::tempdir().unwrap();
+    let blobs = BlobStore::open(&folder.path().join("blobs")).unwrap();
+    let digest = blobs.put(b"print('pipeline')").unwrap();
+    let sealed =
+        SealedScore { score: 0.9, base_score: 0.8, difference: 0.1, low: 0.02, high: 0.2, level: 0.95, rows: 60 };
+    let outcome = |measures| Some(Outcome::Done(measures));
+    let artifacts = vec![Artifact { name: "pipeline.py".into(), digest }];
+    let study = spec.id();
+    let state = state(
+        &spec,
+        &[
+            ("base", Block::FIRST, done(&[0.8, 0.9])),
+            ("tree", Block::Sealed, outcome(Measures { sealed: Some(sealed), ..Measures::default() })),
+            ("tree", Block::Refit, outcome(Measures { artifacts, ..Measures::default() })),
+        ],
+        vec![
+            Record::SealedOpened { study: study.clone() },
+            verdict(&spec, "tree"),
+            Record::Finished { study, how: Finish::Concluded },
+        ],
+    );
+    let report = Report::of(&state, &spec.id()).unwrap();
+    assert_eq!(report.holdout.as_ref().map(|holdout| (holdout.rows, holdout.openings)), Some((60, 1)));
+    assert_eq!(report.verdict.as_ref().map(|v| (v.difference, v.low)), Some((None, None)), "JSON knows no NaN");
+
+    let name = folder_name(&report);
+    assert!(name.starts_with("heart-statlog-..-x-") && !name.contains('/'), "{name}");
+    let results = folder.path().join(&name);
+    write(&results, &report, &state, &blobs).unwrap();
+    assert_eq!(std::fs::read(results.join("best/pipeline.py")).unwrap(), b"print('pipeline')");
+    assert_eq!(read(&results).unwrap(), report);
+
+    let text = summary::text(&report, &results, Path::new("out"), 80);
+    for part in ["tree beats the base", "60 rows that the search never saw", "results   "] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    assert!(text.lines().all(|line| line.chars().count() <= 110), "{text}");
+}
+
+#[test]
+fn a_study_in_which_everything_failed_tells_the_commonest_errors() {
+    let spec = spec();
+    let experiments = [("base", "a"), ("tree", "b"), ("dummy", "b")];
+    let experiments = experiments.map(|(model, reason)| (model, Block::FIRST, crashed(reason)));
+    let finished = Record::Finished { study: spec.id(), how: Finish::Failed };
+    let report = Report::of(&state(&spec, &experiments, vec![finished]), &spec.id()).unwrap();
+    assert_eq!(report.study.state, "failed");
+    let errors = summary::commonest_errors(&report, 1);
+    assert_eq!(errors, [(2, "crashed: b".to_owned())]);
+}
+
+#[test]
+fn a_study_is_found_by_name_folder_or_digits_and_else_the_near_ones_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    assert!(matches!(find(root, "heart"), Err(FindError::Empty(_))));
+    let spec = spec();
+    let state = state(&spec, &[("base", Block::FIRST, None)], vec![]);
+    let report = Report::of(&state, &spec.id()).unwrap();
+    let blobs = BlobStore::open(&root.join("blobs")).unwrap();
+    for name in ["heart-0123abcd", "heart-9999abcd", "concrete-77777777"] {
+        write(&root.join(name), &report, &state, &blobs).unwrap();
+    }
+    assert_eq!(find(root, "concrete").unwrap(), root.join("concrete-77777777"));
+    assert_eq!(find(root, "9999").unwrap(), root.join("heart-9999abcd"));
+    assert_eq!(find(root, root.join("heart-0123abcd").to_str().unwrap()).unwrap(), root.join("heart-0123abcd"));
+    assert!(matches!(find(root, "heart"), Err(FindError::Ambiguous { names, .. }) if names.len() == 2));
+    let near = find(root, "concret").unwrap_err().to_string();
+    assert!(near.contains("did you mean concrete-77777777"), "{near}");
+
+    std::fs::write(root.join("concrete-77777777/results.json"), b"{\"version\": 99}").unwrap();
+    let other = read(&root.join("concrete-77777777")).unwrap_err().to_string();
+    assert!(other.contains("version 99"), "{other}");
+    let listed = crate::commands::list::list(root, false).unwrap();
+    assert!(listed.contains("heart-0123abcd") && listed.contains("version 99"), "{listed}");
+}

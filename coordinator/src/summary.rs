@@ -1,0 +1,221 @@
+//! What a study found, in words and tables for people.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::results::{ContributionPart, HoldoutPart, Report};
+
+/// Configurations shown of the ranking.
+const TOP: usize = 10;
+/// Options shown per slot.
+const OPTIONS: usize = 4;
+/// Kinds of errors shown.
+const ERRORS: usize = 3;
+
+/// The summary. `folder` is where the results are, `out` what `--out` was.
+pub fn text(report: &Report, folder: &Path, out: &Path, width: usize) -> String {
+    let mut lines = Vec::new();
+    lines.extend(ranking(report));
+    lines.extend(contributions(report));
+    lines.extend(failures(report));
+    lines.extend(answer(report, width));
+    lines.extend(places(report, folder, out));
+    lines.join("\n")
+}
+
+/// The commonest reasons for which experiments have no score, most frequent first.
+pub fn commonest_errors(report: &Report, most: usize) -> Vec<(usize, String)> {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for experiment in &report.experiments {
+        let failed = !matches!(experiment.outcome.as_str(), "done" | "duplicate" | "cancelled" | "stopped early");
+        if let Some(reason) = experiment.reason.as_ref().filter(|_| failed) {
+            *counts.entry(format!("{}: {reason}", experiment.outcome)).or_default() += 1;
+        }
+    }
+    let mut ranked: Vec<(usize, String)> = counts.into_iter().map(|(reason, count)| (count, reason)).collect();
+    ranked.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+    ranked.truncate(most);
+    ranked
+}
+
+/// Rows as lines whose cells stand below each other. The first row is the head.
+pub fn columns(rows: &[Vec<String>]) -> Vec<String> {
+    let count = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let widths: Vec<usize> = (0..count).map(|column| width(column).unwrap_or(0)).collect();
+    let pad = |(cell, width): (&String, &usize)| format!("{cell:<width$}");
+    let line = |row: &Vec<String>| row.iter().zip(&widths).map(pad).collect::<Vec<_>>().join("  ").trim_end().to_owned();
+    rows.iter().map(line).collect()
+}
+
+fn ranking(report: &Report) -> Vec<String> {
+    if report.ranking.is_empty() {
+        return vec!["ranking   no experiment has a score".to_owned()];
+    }
+    let metric = &report.study.metric;
+    let mut rows = vec![["", metric, "folds", "mode", "what differs from the base"].map(str::to_owned).to_vec()];
+    for (place, ranked) in (1..).zip(report.ranking.iter().take(TOP)) {
+        let spread = ranked.spread.map(|spread| format!(" ± {spread:.4}")).unwrap_or_default();
+        rows.push(vec![
+            format!("{place:>2}."),
+            format!("{:.4}{spread}", ranked.score),
+            ranked.folds.to_string(),
+            ranked.mode.clone(),
+            ranked.label.clone(),
+        ]);
+    }
+    let shown: Vec<&str> = report.ranking.iter().take(TOP).map(|ranked| ranked.label.as_str()).collect();
+    if !shown.contains(&"base")
+        && let Some((place, base)) = (1..).zip(&report.ranking).find(|(_, ranked)| ranked.label == "base")
+    {
+        let spread = base.spread.map(|spread| format!(" ± {spread:.4}")).unwrap_or_default();
+        rows.push(vec![format!("{place:>2}."), format!("{:.4}{spread}", base.score), base.folds.to_string(), base.mode.clone(), "base".to_owned()]);
+    }
+    let mut lines = vec!["ranking   mean over all folds seen ± spread of the folds; the top of a ranking is flattering".to_owned()];
+    lines.extend(columns(&rows).into_iter().map(|line| format!("  {line}")));
+    if let Some(floor) = &report.floor {
+        lines.push(format!("  floor: a model that learns nothing has {metric} {:.4}", floor.score));
+    }
+    lines
+}
+
+fn contributions(report: &Report) -> Vec<String> {
+    let mut slots: Vec<(&str, Vec<&ContributionPart>)> = Vec::new();
+    for part in &report.contributions {
+        match slots.iter_mut().find(|(slot, _)| *slot == part.slot) {
+            Some((_, parts)) => parts.push(part),
+            None => slots.push((&part.slot, vec![part])),
+        }
+    }
+    if slots.is_empty() {
+        return Vec::new();
+    }
+    let mut rows = Vec::new();
+    for (slot, mut parts) in slots {
+        parts.sort_by(|a, b| b.mean.total_cmp(&a.mean));
+        let more = parts.len().saturating_sub(OPTIONS);
+        let mut shown: Vec<String> =
+            parts.iter().take(OPTIONS).map(|part| format!("{} {:+.4}", part.option, part.mean)).collect();
+        if more > 0 {
+            shown.push(format!("and {more} more"));
+        }
+        rows.push(vec![format!("  {slot}"), shown.join(", ")]);
+    }
+    let mut lines =
+        vec!["slots     what the best options contributed against the slot's base (+ is better)".to_owned()];
+    lines.extend(columns(&rows));
+    lines
+}
+
+fn failures(report: &Report) -> Vec<String> {
+    let errors = commonest_errors(report, ERRORS);
+    let failed: usize = commonest_errors(report, usize::MAX).iter().map(|(count, _)| count).sum();
+    let duplicates = report.experiments.iter().filter(|e| e.outcome == "duplicate").count();
+    let mut lines = Vec::new();
+    if failed > 0 {
+        lines.push(format!("failed    {failed} experiments have no score:"));
+        lines.extend(errors.into_iter().map(|(count, reason)| format!("  {count} x {reason}")));
+    }
+    if duplicates > 0 {
+        lines.push(format!("twins     {duplicates} turned out to be the same as another and were refunded"));
+    }
+    if !report.uncovered.is_empty() {
+        lines.push(format!("not tried {}", report.uncovered.join(", ")));
+    }
+    lines
+}
+
+fn answer(report: &Report, width: usize) -> Vec<String> {
+    let Some(verdict) = &report.verdict else {
+        let best = report.best.as_ref().map(|best| format!("; best seen so far: {} ({:.4})", best.label, best.score));
+        let state = if report.study.state == "failed" { "no experiment succeeded" } else { "not finished" };
+        return vec![format!("verdict   {state}{}", best.unwrap_or_default())];
+    };
+    let mut lines = wrapped("verdict   ", &verdict.text, width);
+    if !verdict.beats_base {
+        lines.extend(wrapped("          ", "The base is kept: it is what best/ holds.", width));
+    }
+    match &report.holdout {
+        Some(holdout) => lines.extend(wrapped("sealed    ", &sealed(holdout, report), width)),
+        None if report.study.holdout.is_some() => {
+            lines.push("sealed    the sealed rows gave no score; see the failed experiments".to_owned());
+        }
+        None => lines.extend(wrapped(
+            "sealed    ",
+            "no rows were kept aside, so every score above was seen by the search; --holdout 0.2 seals a fifth",
+            width,
+        )),
+    }
+    lines
+}
+
+fn sealed(holdout: &HoldoutPart, report: &Report) -> String {
+    let unseen = if holdout.openings > 1 {
+        format!("; they have been opened {} times, so they are no longer unseen", holdout.openings)
+    } else {
+        String::new()
+    };
+    let candidate = report.verdict.as_ref().and_then(|verdict| verdict.candidate_label.clone());
+    format!(
+        "on {} rows that the search never saw: {} {:.4} for {}, {:.4} for the base; difference {:+.4}, {:.0} % interval {:+.4} to {:+.4} (+ is better){unseen}",
+        holdout.rows,
+        report.study.metric,
+        holdout.candidate_score,
+        candidate.unwrap_or_else(|| "the base".to_owned()),
+        holdout.base_score,
+        holdout.difference,
+        holdout.level * 100.0,
+        holdout.low,
+        holdout.high,
+    )
+}
+
+fn places(report: &Report, folder: &Path, out: &Path) -> Vec<String> {
+    let mut lines = vec![format!("results   {}", folder.display())];
+    if folder.join("best").join("model.joblib").is_file() {
+        let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let out = if out == Path::new("autoresearch") { String::new() } else { format!(" --out {}", out.display()) };
+        lines.push(format!("predict   ar-coordinator predict {name} NEW.csv{out}"));
+        lines.push(format!("          python {} {}", folder.join("best/pipeline.py").display(), report.study.data));
+    }
+    lines
+}
+
+/// A paragraph of at most `width` columns, its first line led by `head`, the others indented.
+fn wrapped(head: &str, text: &str, width: usize) -> Vec<String> {
+    let indent = head.chars().count();
+    let room = width.saturating_sub(indent).max(30);
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let fits = lines.last().is_some_and(|line| line.is_empty() || line.chars().count() + 1 + word.chars().count() <= room);
+        if !fits {
+            lines.push(String::new());
+        }
+        if let Some(line) = lines.last_mut() {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    let lead = |(n, line): (usize, String)| if n == 0 { format!("{head}{line}") } else { format!("{:indent$}{line}", "") };
+    lines.into_iter().enumerate().map(lead).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_stand_below_each_other_and_no_line_ends_in_blanks() {
+        let rows = [["a", "long cell", ""], ["bbb", "c", "d"]].map(|row| row.map(str::to_owned).to_vec());
+        assert_eq!(columns(&rows), ["a    long cell", "bbb  c          d"]);
+    }
+
+    #[test]
+    fn paragraphs_are_wrapped_below_their_head() {
+        let lines = wrapped("verdict   ", "one two three four five six seven eight nine ten", 40);
+        assert_eq!(lines[0], "verdict   one two three four five six");
+        assert!(lines[1].starts_with("          seven"));
+    }
+}
