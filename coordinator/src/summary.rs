@@ -9,6 +9,8 @@ use crate::results::{ContributionPart, HoldoutPart, Report};
 const TOP: usize = 10;
 /// Options shown per slot.
 const OPTIONS: usize = 4;
+/// Families and encodings named that no experiment covered.
+const UNCOVERED: usize = 6;
 /// Kinds of errors shown.
 const ERRORS: usize = 3;
 
@@ -17,7 +19,7 @@ pub fn text(report: &Report, folder: &Path, out: &Path, width: usize) -> String 
     let mut lines = Vec::new();
     lines.extend(ranking(report));
     lines.extend(contributions(report));
-    lines.extend(failures(report));
+    lines.extend(failures(report, width));
     lines.extend(answer(report, width));
     lines.extend(places(report, folder, out));
     lines.join("\n")
@@ -107,7 +109,7 @@ fn contributions(report: &Report) -> Vec<String> {
     lines
 }
 
-fn failures(report: &Report) -> Vec<String> {
+fn failures(report: &Report, width: usize) -> Vec<String> {
     let errors = commonest_errors(report, ERRORS);
     let failed: usize = commonest_errors(report, usize::MAX).iter().map(|(count, _)| count).sum();
     let duplicates = report.experiments.iter().filter(|e| e.outcome == "duplicate").count();
@@ -120,7 +122,10 @@ fn failures(report: &Report) -> Vec<String> {
         lines.push(format!("twins     {duplicates} turned out to be the same as another and were refunded"));
     }
     if !report.uncovered.is_empty() {
-        lines.push(format!("not tried {}", report.uncovered.join(", ")));
+        let more = report.uncovered.len().saturating_sub(UNCOVERED);
+        let shown: Vec<&str> = report.uncovered.iter().take(UNCOVERED).map(String::as_str).collect();
+        let more = if more > 0 { format!(", and {more} more") } else { String::new() };
+        lines.extend(wrapped("not tried ", &format!("{}{more}", shown.join(", ")), width));
     }
     lines
 }

@@ -122,7 +122,9 @@ def sort_imports(lines: list[str]) -> str:
     def is_foreign(line: str) -> bool:
         return line.split()[1].split(".")[0] not in sys.stdlib_module_names
 
-    blocks = [sorted((line for line in merged if is_foreign(line) is foreign), key=str.lower) for foreign in (False, True)]
+    blocks = [
+        sorted((line for line in merged if is_foreign(line) is foreign), key=str.lower) for foreign in (False, True)
+    ]
     return "\n\n".join("\n".join(block) for block in blocks if block)
 
 

@@ -54,9 +54,9 @@ def cross_validate(table):
     scores = []
     for train, test in make_folds(y[rows], task, SETTINGS["folds"], seed, 0, groups, times):
         train, test = rows[train], rows[test]
-        labels, ranking = fit_and_predict(
-            build(table, len(train)), take(table.X, train), y[train], take(table.X, test), n_classes, SETTINGS["looks_at"]
-        )
+        pipeline, looks_at = build(table, len(train)), SETTINGS["looks_at"]
+        X_train, X_test = take(table.X, train), take(table.X, test)
+        labels, ranking = fit_and_predict(pipeline, X_train, y[train], X_test, n_classes, looks_at)
         scores.append(METRIC(y[test], labels, ranking, positive))
     return scores
 

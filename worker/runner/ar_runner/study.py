@@ -15,7 +15,6 @@ class StudyError(Exception):
 
 @dataclass(frozen=True)
 class Study:
-    folder: Path
     data: Path
     delimiter: str
     header_rows: int
@@ -42,7 +41,6 @@ def read_study(folder: str | Path) -> Study:
         raise StudyError(f"{path} is of version {raw.get('version')}; this runner reads version {VERSION}")
     try:
         return Study(
-            folder=folder,
             data=folder / raw["data"]["path"],
             delimiter=raw["data"].get("delimiter", ","),
             header_rows=raw["data"].get("header_rows", 1),

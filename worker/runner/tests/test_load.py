@@ -21,7 +21,8 @@ class Load(StudyCase):
         return load_table(str(path), delimiter, header_rows, kinds, "y", task, **roles)
 
     def test_each_kind_becomes_what_the_readme_says(self):
-        text = "n,c,d,i,k,x,y\n1.5,b,2024-03-05T06:00:00,7,same,out,yes\n,a,2024-12-31,8,same,out,no\n2,?,NA,9,same,out,yes\n"
+        rows = ("1.5,b,2024-03-05T06:00:00,7,same,out,yes", ",a,2024-12-31,8,same,out,no", "2,?,NA,9,same,out,yes")
+        text = "\n".join(("n,c,d,i,k,x,y", *rows)) + "\n"
         kinds = [("n", "numeric"), ("c", "categorical"), ("d", "date"), ("i", "id"), ("k", "constant")]
         table = self.load(text, [*kinds, ("x", "dropped"), ("y", "target")])
         names = ["n", "c", "d_year", "d_month", "d_day", "d_weekday", "d_hour", "d_days"]

@@ -133,6 +133,43 @@ fn whoever_lost_a_lease_is_told_to_stop_and_cannot_renew_it() {
 }
 
 #[test]
+fn a_lease_is_renewed_and_given_back_by_its_own_worker_alone() {
+    let (mut world, worker, _) = with_one_lease();
+    let lease = worker.lease_of(2);
+    let mut other = Worker::new("w2", 1);
+    other.held.insert(lease, worker.held[&lease].clone());
+    other.connect(&mut world);
+    world.wait(TTL - 1);
+    other.heartbeat(&mut world);
+    assert_eq!(other.release(&mut world, lease), vec![]);
+    let frames = other.receive(&mut world);
+    let told = |frame: &&CoordinatorFrame| matches!(frame, CoordinatorFrame::Cancel { lease: l, .. } if *l == lease);
+    assert_eq!(frames.iter().filter(told).count(), 2, "at its Hello and at its heartbeat: {frames:?}");
+    assert_eq!(kinds(&world.wait(1)), ["Requeued", "Granted"]);
+    world.take_frames(worker.session());
+    world.nothing_left();
+}
+
+#[test]
+fn a_lease_is_renewed_by_the_start_of_its_worker_that_it_was_granted_to() {
+    let (mut world, mut worker, study) = with_one_lease();
+    let lease = worker.lease_of(2);
+    let mut held = worker.held[&lease].clone();
+    held.stage = LeaseStage::Uploading;
+    worker.die(&mut world);
+    // What a former start left in the spool is listed by the next one as on its way.
+    worker.held.insert(lease, held);
+    world.wait(TTL - 1);
+    assert_eq!(worker.connect(&mut world), vec![], "it is not lost yet");
+    worker.heartbeat(&mut world);
+    let records = world.wait(1);
+    assert!(matches!(records[..], [Record::Requeued { cause: Loss::Lapsed, running: false, .. }]), "{records:?}");
+    worker.ready(&mut world, &study);
+    worker.receive(&mut world);
+    world.nothing_left();
+}
+
+#[test]
 fn a_result_on_its_way_is_not_called_off() {
     let (mut world, mut worker, _) = with_one_lease();
     let lost = worker.lease_of(2);

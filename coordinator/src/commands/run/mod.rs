@@ -117,7 +117,7 @@ async fn execute(args: &RunArgs) -> Result<Exit, RunError> {
         slots: Some(slots),
         python: args.python.clone(),
     };
-    let mut watch = Watch::new(console, state, study.clone(), slots, &intake.spec.limits);
+    let mut watch = Watch::new(console, state, &intake.spec, slots);
     let ended = watch.follow(&coordinator, events, &worker).await;
     let state = watch.into_state();
     // Whatever happened, what is durable stays; the journal is closed before the results are written.

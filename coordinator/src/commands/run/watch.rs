@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use ar_common::{Limits, StudyId};
+use ar_common::{StudyId, StudySpec};
 use ar_core::{Input, State};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::broadcast::Receiver;
@@ -30,6 +30,8 @@ pub(super) enum Ending {
 
 pub(super) struct Watch {
     study: StudyId,
+    /// Experiments asked for; a study that ended below that is about to be extended.
+    asked: u32,
     state: State,
     progress: Progress,
     limit: Option<Duration>,
@@ -60,10 +62,11 @@ impl Signals {
 }
 
 impl Watch {
-    pub(super) fn new(console: Console, state: State, study: StudyId, slots: u32, limits: &Limits) -> Self {
-        let limit = limits.study_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    pub(super) fn new(console: Console, state: State, spec: &StudySpec, slots: u32) -> Self {
+        let (study, asked) = (spec.id(), spec.budget.total());
+        let limit = spec.limits.study_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         let progress = Progress::new(console, &state, study.clone(), slots);
-        Self { study, state, progress, limit, search_over: None, all_over: None, restarts: 0 }
+        Self { study, asked, state, progress, limit, search_over: None, all_over: None, restarts: 0 }
     }
 
     /// The durable state as far as it was seen.
@@ -133,7 +136,8 @@ impl Watch {
     }
 
     fn is_finished(&self) -> bool {
-        self.state.studies.get(&self.study).is_some_and(ar_core::Study::is_finished)
+        let study = self.state.studies.get(&self.study);
+        study.is_some_and(|study| study.is_finished() && study.budget().total() >= self.asked)
     }
 
     fn take(&mut self, event: Event) -> Result<(), RunError> {

@@ -7,5 +7,8 @@ from ar_runner.transformers import SplineColumns
 
 
 def make(context):
-    model = RidgeCV(alphas=(0.01, 0.1, 1.0, 10.0)) if context.n_classes == 0 else LogisticRegression(C=1.0, max_iter=500)
+    if context.n_classes == 0:
+        model = RidgeCV(alphas=(0.01, 0.1, 1.0, 10.0))
+    else:
+        model = LogisticRegression(C=1.0, max_iter=500)
     return make_pipeline(SplineColumns(n_knots=10), model)
