@@ -41,6 +41,9 @@ mod tests {
     fn the_default_budget_is_sixty_with_twelve_for_confirmation() {
         let budget = Budget { rounds: 4, per_round: 15 };
         assert_eq!((budget.total(), budget.confirmation()), (60, 12));
-        assert_eq!((budget.round_of(0), budget.round_of(14), budget.round_of(15), budget.round_of(59)), (1, 1, 2, 4));
+        assert_eq!(
+            (budget.round_of(0), budget.round_of(14), budget.round_of(15), budget.round_of(59)),
+            (1, 1, 2, 4)
+        );
     }
 }

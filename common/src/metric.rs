@@ -92,7 +92,12 @@ impl Metric {
         let above = self.high.is_some_and(|high| value > high + 1e-9);
         (below || above).then(|| {
             let bound = |b: Option<f64>| b.map_or_else(|| "unbounded".to_owned(), |b| b.to_string());
-            format!("{} is {value}, outside its range ({} to {})", self.name, bound(self.low), bound(self.high))
+            format!(
+                "{} is {value}, outside its range ({} to {})",
+                self.name,
+                bound(self.low),
+                bound(self.high)
+            )
         })
     }
 }

@@ -83,7 +83,9 @@ impl Outcome {
         match self {
             Self::Done(_) => None,
             Self::StoppedEarly { folds, .. } => Some(format!("behind on all of {} folds", folds.len())),
-            Self::DuplicateOf { experiment } => Some(format!("same matrix and model as experiment {experiment}")),
+            Self::DuplicateOf { experiment } => {
+                Some(format!("same matrix and model as experiment {experiment}"))
+            }
             Self::TimedOut { seconds } => Some(format!("ran past its deadline of {seconds:.0} s")),
             Self::Crashed { reason }
             | Self::OutOfMemory { reason }
@@ -154,7 +156,12 @@ mod tests {
     #[test]
     fn outcomes_survive_named_map_messagepack() {
         let all = [
-            Outcome::Done(Measures { score: Some(0.5), folds: vec![0.4, 0.6], seconds: 1.0, ..Measures::default() }),
+            Outcome::Done(Measures {
+                score: Some(0.5),
+                folds: vec![0.4, 0.6],
+                seconds: 1.0,
+                ..Measures::default()
+            }),
             Outcome::DuplicateOf { experiment: ExperimentId(7) },
             Outcome::TimedOut { seconds: 60.0 },
             Outcome::NoMetric { reason: "accuracy is NaN".to_owned() },

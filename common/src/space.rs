@@ -245,7 +245,9 @@ impl Space {
             let at = format!("{}={}", dimension.name, option.name);
             [(at.clone(), &option.inactive_under), (at, &option.only_with)]
         });
-        for (at, conditions) in std::iter::once((dimension.name.clone(), &dimension.inactive_under)).chain(of_options) {
+        for (at, conditions) in
+            std::iter::once((dimension.name.clone(), &dimension.inactive_under)).chain(of_options)
+        {
             for other in conditions.keys() {
                 if other == &dimension.name || self.dimension(other).is_none() {
                     return Err(SpaceError::UnknownCondition {

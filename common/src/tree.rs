@@ -24,7 +24,9 @@ pub struct TreeEntry {
 
 /// A path that would leave the folder it is laid out in, or cannot be a file's name there.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a path inside the tree; paths are relative, with no `..`, no empty part and no control characters")]
+#[error(
+    "`{0}` is not a path inside the tree; paths are relative, with no `..`, no empty part and no control characters"
+)]
 pub struct TreePathError(pub String);
 
 impl TreeEntry {

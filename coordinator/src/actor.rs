@@ -305,7 +305,9 @@ impl Actor {
                 Effect::Send { session, frame } => frames.entry(session).or_default().push(frame),
                 Effect::Close { session, why } => self.hand_over(session, Outgoing::Close(why)),
                 Effect::Plan { study, want, as_of, time } => {
-                    let Some(entry) = self.core.state.studies.get(&study) else { continue };
+                    let Some(entry) = self.core.state.studies.get(&study) else {
+                        continue;
+                    };
                     // The core's state may be ahead of `as_of`; the core revalidates what comes back.
                     let request = planner::Request::new(&self.core.state, entry, want, time);
                     let messages = self.messages.clone();
@@ -327,7 +329,9 @@ impl Actor {
     }
 
     fn hand_over(&mut self, session: SessionId, outgoing: Outgoing) {
-        let Some(sender) = self.sessions.get(&session) else { return };
+        let Some(sender) = self.sessions.get(&session) else {
+            return;
+        };
         if let Err(error) = sender.try_send(outgoing) {
             // A worker that takes nothing is as good as gone; its leases lapse by themselves.
             tracing::warn!(session = session.0, %error, "a session is stuck; closing it");

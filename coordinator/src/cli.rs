@@ -170,8 +170,8 @@ pub struct WorkerArgs {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    let duration = humantime::parse_duration(text)
-        .map_err(|error| format!("{error}; write it like 90s, 30m or 2h"))?;
+    let duration =
+        humantime::parse_duration(text).map_err(|error| format!("{error}; write it like 90s, 30m or 2h"))?;
     if duration.is_zero() {
         return Err("it must be more than nothing".to_owned());
     }

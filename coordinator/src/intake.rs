@@ -91,11 +91,8 @@ fn from_flags(args: &RunArgs) -> Result<Intake, IntakeError> {
         metric: profile.metric.clone(),
         data: profile.tabular_spec(&args.input),
         splits: profile.splits(),
-        budget: Budget {
-            rounds: args.rounds.unwrap_or(ROUNDS),
-            per_round: args.budget.unwrap_or(PER_ROUND),
-        },
-        limits: limits(args, Limits::default()),
+        budget: Budget { rounds: args.rounds.unwrap_or(ROUNDS), per_round: args.budget.unwrap_or(PER_ROUND) },
+        limits: limits(args, &Limits::default()),
         environment: environment(),
         code: code(),
         space,
@@ -103,7 +100,7 @@ fn from_flags(args: &RunArgs) -> Result<Intake, IntakeError> {
     Ok(Intake { spec, profile, left_out, path: args.input.clone() })
 }
 
-fn limits(args: &RunArgs, otherwise: Limits) -> Limits {
+fn limits(args: &RunArgs, otherwise: &Limits) -> Limits {
     Limits {
         study_seconds: args.time_limit.map(|d| d.as_secs_f64()).or(otherwise.study_seconds),
         experiment_seconds: args.experiment_limit.map(|d| d.as_secs_f64()).or(otherwise.experiment_seconds),
@@ -128,7 +125,8 @@ fn from_file(args: &RunArgs) -> Result<Intake, IntakeError> {
         return Err(IntakeError::Flag(format!("{flag} is decided by the study file; change it there")));
     }
     let text = std::fs::read_to_string(&args.input).map_err(|error| wrong(error.to_string()))?;
-    let mut spec: StudySpec = toml::from_str(&text).map_err(|error| wrong(error.to_string().trim().to_owned()))?;
+    let mut spec: StudySpec =
+        toml::from_str(&text).map_err(|error| wrong(error.to_string().trim().to_owned()))?;
     if spec.version != StudySpec::VERSION {
         return Err(wrong(format!(
             "it is of version {}, this program reads version {}; print it anew with --dry-run",
@@ -165,7 +163,7 @@ fn from_file(args: &RunArgs) -> Result<Intake, IntakeError> {
     left_out.retain(|option| spec.space.dimension(&option.dimension).is_some());
     spec.budget.rounds = args.rounds.unwrap_or(spec.budget.rounds);
     spec.budget.per_round = args.budget.unwrap_or(spec.budget.per_round);
-    spec.limits = limits(args, spec.limits);
+    spec.limits = limits(args, &spec.limits);
     Ok(Intake { spec, profile, left_out, path })
 }
 
@@ -174,7 +172,10 @@ fn check_space(asked: &Space, full: &Space) -> Result<(), String> {
     asked.validate().map_err(|error| error.to_string())?;
     for dimension in &full.dimensions {
         let Some(found) = asked.dimension(&dimension.name) else {
-            return Err(format!("the slot `{}` is missing; leave it with its `base` at least", dimension.name));
+            return Err(format!(
+                "the slot `{}` is missing; leave it with its `base` at least",
+                dimension.name
+            ));
         };
         for option in &found.options {
             if dimension.option(&option.name) != Some(option) {
@@ -230,8 +231,11 @@ fn code() -> Digest {
 /// A name for people and folders, from the file's name.
 fn name_of(path: &Path) -> String {
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    let plain: String =
-        stem.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' }).take(60).collect();
+    let plain: String = stem
+        .chars()
+        .map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' })
+        .take(60)
+        .collect();
     let plain = plain.trim_matches(['-', '.']).to_owned();
     if plain.is_empty() { "study".to_owned() } else { plain }
 }

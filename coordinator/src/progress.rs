@@ -81,15 +81,22 @@ impl Progress {
 
     /// A process of an experiment started.
     pub(crate) fn started(&mut self, state: &State, id: ExperimentId) {
-        let Some(experiment) = state.experiment(id).filter(|e| e.study == self.study && e.is_pending()) else { return };
-        let Some(study) = state.studies.get(&self.study) else { return };
+        let Some(experiment) = state.experiment(id).filter(|e| e.study == self.study && e.is_pending())
+        else {
+            return;
+        };
+        let Some(study) = state.studies.get(&self.study) else {
+            return;
+        };
         self.running.insert(id, label(experiment, study));
         self.mode = experiment.mode.name();
     }
 
     /// A record became durable; `state` has it.
     pub(crate) fn record(&mut self, state: &State, record: &Record) {
-        let Some(study) = state.studies.get(&self.study) else { return };
+        let Some(study) = state.studies.get(&self.study) else {
+            return;
+        };
         match record {
             Record::Done { experiment, .. } => {
                 self.running.remove(experiment);
@@ -120,7 +127,9 @@ impl Progress {
         let best = state.best(study);
         let is_best = best.is_some_and(|(best, _)| best.id == experiment.id);
         let what = label(experiment, study);
-        let Some(outcome) = experiment.outcome() else { return };
+        let Some(outcome) = experiment.outcome() else {
+            return;
+        };
         let how = match score {
             Some(score) => format!("{} {score:.4}", metric.name),
             None => {
@@ -131,7 +140,11 @@ impl Progress {
         let total = study.budget().total();
         let star = if is_best && experiment.block == Block::FIRST { "  <- best so far" } else { "" };
         let line = match experiment.block {
-            Block::Cv { .. } => format!("[{:>3}/{total}] {:<8} {how}  {what}{star}", self.ended.min(total), experiment.mode.name()),
+            Block::Cv { .. } => format!(
+                "[{:>3}/{total}] {:<8} {how}  {what}{star}",
+                self.ended.min(total),
+                experiment.mode.name()
+            ),
             Block::Sealed => match outcome.measures() {
                 Some(_) => format!("sealed    {how}  {what}"),
                 None => format!("sealed    {how}"),
@@ -160,9 +173,11 @@ impl Progress {
         let running: Vec<&str> = self.running.values().take(NAMED).map(String::as_str).collect();
         let rate = f64::from(self.ended - before.min(self.ended)) / began.elapsed().as_secs_f64().max(0.001);
         let best = self.best.map(|best| format!("best {best:.4}  ")).unwrap_or_default();
-        let left = f64::from(u32::try_from(bar.length().unwrap_or(0)).unwrap_or(0).saturating_sub(self.ended));
+        let left =
+            f64::from(u32::try_from(bar.length().unwrap_or(0)).unwrap_or(0).saturating_sub(self.ended));
         let eta = if rate > 0.0 { left / rate } else { f64::NAN };
-        let eta = Duration::try_from_secs_f64(eta).map(|d| humantime::format_duration(Duration::from_secs(d.as_secs())).to_string());
+        let eta = Duration::try_from_secs_f64(eta)
+            .map(|d| humantime::format_duration(Duration::from_secs(d.as_secs())).to_string());
         bar.set_message(format!(
             "{best}{}  {} of {} run: {}  {rate:.1}/s  ETA {}",
             self.mode,

@@ -68,7 +68,9 @@ impl Service {
             given => {
                 let what = if given.is_some() { "a wrong token" } else { "no token" };
                 tracing::warn!(from = ?request.remote_addr(), what, "refused");
-                Err(Status::unauthenticated(format!("{what}; use the coordinator's token file (--token-file)")))
+                Err(Status::unauthenticated(format!(
+                    "{what}; use the coordinator's token file (--token-file)"
+                )))
             }
         }
     }
@@ -87,18 +89,18 @@ impl Coordinator for Service {
         let (session, outgoing) = self.handle.open().await?;
         let (sender, receiver) = mpsc::channel(OUTBOUND);
         tokio::spawn(send(outgoing, sender.clone()));
-        let inbound = Inbound { session, worker: None, handle: self.handle.clone(), blobs: self.blobs.clone() };
+        let inbound =
+            Inbound { session, worker: None, handle: self.handle.clone(), blobs: self.blobs.clone() };
         tokio::spawn(inbound.read(request.into_inner(), sender));
         Ok(Response::new(ReceiverStream::new(receiver)))
     }
 
     async fn get_blob(&self, request: Request<BlobRequest>) -> Result<Response<Self::GetBlobStream>, Status> {
         self.authorize(&request)?;
-        let digest: Digest = request
-            .into_inner()
-            .digest
-            .parse()
-            .map_err(|error: ar_common::digest::DigestError| Status::invalid_argument(error.to_string()))?;
+        let digest: Digest =
+            request.into_inner().digest.parse().map_err(|error: ar_common::digest::DigestError| {
+                Status::invalid_argument(error.to_string())
+            })?;
         if !self.blobs.contains(&digest) {
             return Err(Status::not_found(format!("blob {digest} is not in the store")));
         }

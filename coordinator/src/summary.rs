@@ -29,12 +29,14 @@ pub fn text(report: &Report, folder: &Path, out: &Path, width: usize) -> String 
 pub fn commonest_errors(report: &Report, most: usize) -> Vec<(usize, String)> {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for experiment in &report.experiments {
-        let failed = !matches!(experiment.outcome.as_str(), "done" | "duplicate" | "cancelled" | "stopped early");
+        let failed =
+            !matches!(experiment.outcome.as_str(), "done" | "duplicate" | "cancelled" | "stopped early");
         if let Some(reason) = experiment.reason.as_ref().filter(|_| failed) {
             *counts.entry(format!("{}: {reason}", experiment.outcome)).or_default() += 1;
         }
     }
-    let mut ranked: Vec<(usize, String)> = counts.into_iter().map(|(reason, count)| (count, reason)).collect();
+    let mut ranked: Vec<(usize, String)> =
+        counts.into_iter().map(|(reason, count)| (count, reason)).collect();
     ranked.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
     ranked.truncate(most);
     ranked
@@ -43,10 +45,13 @@ pub fn commonest_errors(report: &Report, most: usize) -> Vec<(usize, String)> {
 /// Rows as lines whose cells stand below each other. The first row is the head.
 pub fn columns(rows: &[Vec<String>]) -> Vec<String> {
     let count = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let width =
+        |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
     let widths: Vec<usize> = (0..count).map(|column| width(column).unwrap_or(0)).collect();
     let pad = |(cell, width): (&String, &usize)| format!("{cell:<width$}");
-    let line = |row: &Vec<String>| row.iter().zip(&widths).map(pad).collect::<Vec<_>>().join("  ").trim_end().to_owned();
+    let line = |row: &Vec<String>| {
+        row.iter().zip(&widths).map(pad).collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
     rows.iter().map(line).collect()
 }
 
@@ -55,7 +60,8 @@ fn ranking(report: &Report) -> Vec<String> {
         return vec!["ranking   no experiment has a score".to_owned()];
     }
     let metric = &report.study.metric;
-    let mut rows = vec![["", metric, "folds", "mode", "what differs from the base"].map(str::to_owned).to_vec()];
+    let mut rows =
+        vec![["", metric, "folds", "mode", "what differs from the base"].map(str::to_owned).to_vec()];
     for (place, ranked) in (1..).zip(report.ranking.iter().take(TOP)) {
         let spread = ranked.spread.map(|spread| format!(" ± {spread:.4}")).unwrap_or_default();
         rows.push(vec![
@@ -71,9 +77,18 @@ fn ranking(report: &Report) -> Vec<String> {
         && let Some((place, base)) = (1..).zip(&report.ranking).find(|(_, ranked)| ranked.label == "base")
     {
         let spread = base.spread.map(|spread| format!(" ± {spread:.4}")).unwrap_or_default();
-        rows.push(vec![format!("{place:>2}."), format!("{:.4}{spread}", base.score), base.folds.to_string(), base.mode.clone(), "base".to_owned()]);
+        rows.push(vec![
+            format!("{place:>2}."),
+            format!("{:.4}{spread}", base.score),
+            base.folds.to_string(),
+            base.mode.clone(),
+            "base".to_owned(),
+        ]);
     }
-    let mut lines = vec!["ranking   mean over all folds seen ± spread of the folds; the top of a ranking is flattering".to_owned()];
+    let mut lines = vec![
+        "ranking   mean over all folds seen ± spread of the folds; the top of a ranking is flattering"
+            .to_owned(),
+    ];
     lines.extend(columns(&rows).into_iter().map(|line| format!("  {line}")));
     if let Some(floor) = &report.floor {
         lines.push(format!("  floor: a model that learns nothing has {metric} {:.4}", floor.score));
@@ -132,7 +147,10 @@ fn failures(report: &Report, width: usize) -> Vec<String> {
 
 fn answer(report: &Report, width: usize) -> Vec<String> {
     let Some(verdict) = &report.verdict else {
-        let best = report.best.as_ref().map(|best| format!("; best seen so far: {} ({:.4})", best.label, best.score));
+        let best = report
+            .best
+            .as_ref()
+            .map(|best| format!("; best seen so far: {} ({:.4})", best.label, best.score));
         let state = if report.study.state == "failed" { "no experiment succeeded" } else { "not finished" };
         return vec![format!("verdict   {state}{}", best.unwrap_or_default())];
     };
@@ -179,9 +197,17 @@ fn places(report: &Report, folder: &Path, out: &Path) -> Vec<String> {
     let mut lines = vec![format!("results   {}", folder.display())];
     if folder.join("best").join("model.joblib").is_file() {
         let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let out = if out == Path::new("autoresearch") { String::new() } else { format!(" --out {}", out.display()) };
+        let out = if out == Path::new("autoresearch") {
+            String::new()
+        } else {
+            format!(" --out {}", out.display())
+        };
         lines.push(format!("predict   ar-coordinator predict {name} NEW.csv{out}"));
-        lines.push(format!("          python {} {}", folder.join("best/pipeline.py").display(), report.study.data));
+        lines.push(format!(
+            "          python {} {}",
+            folder.join("best/pipeline.py").display(),
+            report.study.data
+        ));
     }
     lines
 }
@@ -192,7 +218,9 @@ fn wrapped(head: &str, text: &str, width: usize) -> Vec<String> {
     let room = width.saturating_sub(indent).max(30);
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
-        let fits = lines.last().is_some_and(|line| line.is_empty() || line.chars().count() + 1 + word.chars().count() <= room);
+        let fits = lines
+            .last()
+            .is_some_and(|line| line.is_empty() || line.chars().count() + 1 + word.chars().count() <= room);
         if !fits {
             lines.push(String::new());
         }
@@ -203,7 +231,9 @@ fn wrapped(head: &str, text: &str, width: usize) -> Vec<String> {
             line.push_str(word);
         }
     }
-    let lead = |(n, line): (usize, String)| if n == 0 { format!("{head}{line}") } else { format!("{:indent$}{line}", "") };
+    let lead = |(n, line): (usize, String)| {
+        if n == 0 { format!("{head}{line}") } else { format!("{:indent$}{line}", "") }
+    };
     lines.into_iter().enumerate().map(lead).collect()
 }
 

@@ -111,7 +111,8 @@ mod tests {
 
     #[test]
     fn every_frame_survives_the_wire_exactly() {
-        let lease = LeaseRef { experiment: ExperimentId(3), lease: LeaseSeq { incarnation: 9, seq: Seq(40) } };
+        let lease =
+            LeaseRef { experiment: ExperimentId(3), lease: LeaseSeq { incarnation: 9, seq: Seq(40) } };
         let study = StudyId(Digest::of(b"study").to_string());
         let config: ar_common::Config = [("scale", "none")].into_iter().collect();
         let grant = |block| {

@@ -79,14 +79,20 @@ fn frame_in(frame: Frame) -> Result<WorkerFrame, WireError> {
             unavailable: ready.unavailable.into_iter().map(unavailable_in).collect::<Result<_, _>>()?,
             facts: text(ready.facts, "facts")?,
         },
-        Frame::NotReady(n) => WorkerFrame::NotReady { study: fields::study(&n.study)?, why: text(n.why, "why")? },
+        Frame::NotReady(n) => {
+            WorkerFrame::NotReady { study: fields::study(&n.study)?, why: text(n.why, "why")? }
+        }
         Frame::Heartbeat(heartbeat) => WorkerFrame::Heartbeat {
             leases: heartbeat.leases.into_iter().map(held_in).collect::<Result<_, _>>()?,
             draining: heartbeat.draining,
         },
         Frame::Started(started) => WorkerFrame::Started { lease: lease_in(started.lease)? },
         Frame::Released(released) => WorkerFrame::Released {
-            leases: released.leases.into_iter().map(|lease| lease_in(Some(lease))).collect::<Result<_, _>>()?,
+            leases: released
+                .leases
+                .into_iter()
+                .map(|lease| lease_in(Some(lease)))
+                .collect::<Result<_, _>>()?,
         },
         Frame::Completed(completed) => {
             let outcome = text(completed.outcome, "outcome")?;
@@ -132,15 +138,17 @@ fn unavailable_in(option: v1::Unavailable) -> Result<Unavailable, WireError> {
 mod tests {
     use ar_common::frames::{Hardware, HeldLease, LeaseRef, LeaseStage, outcome_digest};
     use ar_common::{Digest, ExperimentId, LeaseSeq, Measures, Outcome, Seq, StudyId};
-    use prost::Message;
     use proptest::prelude::*;
+    use prost::Message;
 
     use super::*;
 
     fn frames() -> Vec<WorkerFrame> {
-        let lease = LeaseRef { experiment: ExperimentId(3), lease: LeaseSeq { incarnation: 9, seq: Seq(40) } };
+        let lease =
+            LeaseRef { experiment: ExperimentId(3), lease: LeaseSeq { incarnation: 9, seq: Seq(40) } };
         let study = StudyId(Digest::of(b"study").to_string());
-        let measures = Measures { score: Some(0.1 + 0.2), folds: vec![1.0 / 3.0], seconds: 0.5, ..Measures::default() };
+        let measures =
+            Measures { score: Some(0.1 + 0.2), folds: vec![1.0 / 3.0], seconds: 0.5, ..Measures::default() };
         let outcome = Outcome::Done(measures);
         let digest = outcome_digest(&outcome);
         let held = HeldLease { lease, stage: LeaseStage::Running };

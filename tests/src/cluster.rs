@@ -116,7 +116,15 @@ impl Cluster {
     /// When it cannot be started.
     pub fn worker(&self, name: &str, slots: u32) -> WorkerProcess {
         let mut command = tokio::process::Command::new(run::binary());
-        command.args(["worker", "--coordinator", &self.address, "--name", name, "--slots", &slots.to_string()]);
+        command.args([
+            "worker",
+            "--coordinator",
+            &self.address,
+            "--name",
+            name,
+            "--slots",
+            &slots.to_string(),
+        ]);
         command.arg("--token-file").arg(&self.token_file).arg("--folder").arg(self.folder.join(name));
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::inherit()).kill_on_drop(true);
         let mut child = command.spawn().expect("it starts");
@@ -147,7 +155,8 @@ impl Cluster {
     /// When it was not tried.
     pub fn outcome_of(&self, study: &StudyId, model: &str) -> &ar_common::Outcome {
         let study = self.state.studies.get(study).expect("the study is there");
-        let mut found = self.state.experiments_of(study).filter(|e| e.config.get("build_model") == Some(model));
+        let mut found =
+            self.state.experiments_of(study).filter(|e| e.config.get("build_model") == Some(model));
         found.find_map(ar_core::Experiment::outcome).unwrap_or_else(|| panic!("{model} was not tried"))
     }
 }

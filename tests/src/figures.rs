@@ -41,7 +41,11 @@ impl Figures {
 /// The value below which a share `q` of the values lies (nearest rank).
 pub fn quantile(values: &mut [f64], q: f64) -> f64 {
     values.sort_by(f64::total_cmp);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rank is small and not negative")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a rank is small and not negative"
+    )]
     let rank = ((values.len() as f64 * q).ceil() as usize).clamp(1, values.len().max(1));
     values.get(rank - 1).copied().unwrap_or(f64::NAN)
 }

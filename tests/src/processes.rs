@@ -22,7 +22,9 @@ pub struct Process {
 /// there, its worker, its fork servers and their children.
 pub fn of(folder: &Path) -> Vec<Process> {
     let needle = folder.to_string_lossy().into_owned();
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
     let me = i32::try_from(std::process::id()).unwrap_or(0);
     entries
         .flatten()
@@ -65,8 +67,11 @@ pub fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
 
 /// Whether a process lives and is no zombie.
 pub fn is_alive(pid: i32) -> bool {
-    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
-    let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_ascii_whitespace().next().map(str::to_owned));
+    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
+        return false;
+    };
+    let state =
+        stat.rsplit_once(')').and_then(|(_, rest)| rest.split_ascii_whitespace().next().map(str::to_owned));
     !matches!(state.as_deref(), None | Some("Z" | "X"))
 }
 

@@ -19,7 +19,8 @@ pub fn binary() -> &'static Path {
             build.args(["build", "--quiet", "--bin", "ar-coordinator"]).current_dir(root());
             build.args(release.then_some("--release"));
             assert!(build.status().is_ok_and(|status| status.success()), "ar-coordinator does not build");
-            let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+            let target =
+                std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
             target.join(if release { "release" } else { "debug" }).join("ar-coordinator")
         }
     })
@@ -75,8 +76,11 @@ impl Running {
     /// # Panics
     /// When it cannot be started.
     pub fn start(arguments: &[&str]) -> Self {
-        let mut child =
-            command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+        let mut child = command(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
         let lines = BufReader::new(child.stdout.take().expect("its output is a pipe"));
         Self { child, lines, seen: Vec::new() }
     }

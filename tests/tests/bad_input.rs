@@ -106,7 +106,12 @@ fn pythons_that_do_not_do_are_refused_with_what_mends_it() {
     for (python, part) in [(old, "3.8.10"), (absent, "--python")] {
         let out = bench.folder.path().join("store");
         let ended = run::finish(&[
-            "run", good.to_str().unwrap(), "--out", out.to_str().unwrap(), "--python", python.to_str().unwrap(),
+            "run",
+            good.to_str().unwrap(),
+            "--out",
+            out.to_str().unwrap(),
+            "--python",
+            python.to_str().unwrap(),
         ]);
         let said = run::stderr(&ended);
         assert_eq!(ended.status.code(), Some(2), "{said}");

@@ -13,7 +13,9 @@ macro_rules! model {
                 "from sklearn.naive_bayes import GaussianNB\n\n\n",
                 "class Faulty(GaussianNB):\n",
                 "    def fit(self, X, y, sample_weight=None):\n",
-                "        ", $fault, "\n",
+                "        ",
+                $fault,
+                "\n",
                 "        return super().fit(X, y)\n\n\n",
                 "def make(context):\n",
                 "    return Faulty()\n",
@@ -32,7 +34,9 @@ macro_rules! metric {
                 "from ar_runner import metrics\n",
                 "from sklearn.naive_bayes import GaussianNB\n\n\n",
                 "def make(context):\n",
-                "    wrong = replace(metrics.METRICS['accuracy'], function=lambda *_: ", $value, ")\n",
+                "    wrong = replace(metrics.METRICS['accuracy'], function=lambda *_: ",
+                $value,
+                ")\n",
                 "    metrics.METRICS['accuracy'] = wrong\n",
                 "    return GaussianNB()\n",
             ),
@@ -54,7 +58,9 @@ macro_rules! result {
                 "    import ar_runner.child as child\n\n",
                 "    def lie(where, frame):\n",
                 "        if frame['op'] == 'result':\n",
-                "            frame = {'op': 'result', 'seconds': 0.1, ", $fields, "}\n",
+                "            frame = {'op': 'result', 'seconds': 0.1, ",
+                $fields,
+                "}\n",
                 "        send(where, frame)\n\n",
                 "    child.send = lie\n",
                 "    return GaussianNB()\n",
@@ -70,7 +76,11 @@ const FAULTS: [(Model, &str, &str); 15] = [
     (model!("prints", "[print('x' * 1000) for _ in range(5000)]; os._exit(4)"), "crashed", "exit code 4"),
     (model!("hogs", "hog = [bytearray(64 << 20) for _ in range(64)]"), "out of memory", "MiB"),
     (model!("loops", "exec('while True: pass')"), "timed out", "deadline"),
-    (model!("ignores", "signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(1000)"), "timed out", "deadline"),
+    (
+        model!("ignores", "signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(1000)"),
+        "timed out",
+        "deadline",
+    ),
     (metric!("nan", "float('nan')"), "no metric", "nan"),
     (metric!("text", "'excellent'"), "no metric", "excellent"),
     (metric!("too_good", "42.0"), "no metric", "42"),
@@ -86,7 +96,8 @@ async fn each_misbehaviour_is_an_outcome_with_a_reason_and_the_rest_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let mut cluster = Cluster::start(folder.path()).await;
     let heart = run::example("heart-statlog.csv");
-    let models: Vec<Model> = FAULTS.iter().map(|(model, _, _)| *model).chain([model!("works", "pass")]).collect();
+    let models: Vec<Model> =
+        FAULTS.iter().map(|(model, _, _)| *model).chain([model!("works", "pass")]).collect();
     let arguments =
         [heart.to_str().unwrap(), "--experiment-limit", "4s", "--experiment-memory", "1GiB", "--rounds", "2"];
     let study = cluster.submit(&arguments, &models).await;

@@ -19,8 +19,17 @@ fn arguments<'a>(input: &'a str, out: &'a str) -> Vec<&'a str> {
 /// A study whose budget covers its whole space: 2 x 2 x 7 combinations.
 fn small_study(folder: &Path) -> String {
     let heart = run::example("heart-statlog.csv");
-    let printed =
-        run::finish(&["run", heart.to_str().unwrap(), "--dry-run", "--budget", "20", "--rounds", "2", "--holdout", "0.2"]);
+    let printed = run::finish(&[
+        "run",
+        heart.to_str().unwrap(),
+        "--dry-run",
+        "--budget",
+        "20",
+        "--rounds",
+        "2",
+        "--holdout",
+        "0.2",
+    ]);
     let mut study: toml::Table = toml::from_str(&run::stdout(&printed)).unwrap();
     let keep = [
         ("scale", vec!["base", "robust"]),
@@ -135,7 +144,8 @@ fn servers(all: &[Process]) -> impl Iterator<Item = &Process> {
 
 #[test]
 fn a_killed_worker_is_started_again_and_its_leases_run_again() {
-    let records = survives_a_kill_of("the worker runs", |all, _| Some(all.iter().find(|p| is_worker(p))?.pid));
+    let records =
+        survives_a_kill_of("the worker runs", |all, _| Some(all.iter().find(|p| is_worker(p))?.pid));
     let requeued = store::count(&records, |record| matches!(record, Record::Requeued { .. }));
     assert!(requeued > 0, "the worker held leases");
 }
@@ -144,7 +154,8 @@ fn a_killed_worker_is_started_again_and_its_leases_run_again() {
 fn a_killed_fork_server_is_started_again_and_no_experiment_is_lost() {
     let records = survives_a_kill_of("the fork server runs", |all, _| Some(servers(all).next()?.pid));
     let state = store::fold(&records);
-    let crashed = state.experiments.iter().filter(|e| e.outcome().is_some_and(|o| o.word() == "crashed")).count();
+    let crashed =
+        state.experiments.iter().filter(|e| e.outcome().is_some_and(|o| o.word() == "crashed")).count();
     assert_eq!(crashed, 0, "the death of the server is not an experiment's fault");
 }
 

@@ -14,7 +14,8 @@ fn heart() -> String {
 
 /// The one results folder below `out`.
 fn results_folder(out: &Path) -> std::path::PathBuf {
-    let mut folders = std::fs::read_dir(out).unwrap().flatten().filter(|e| e.path().join("results.json").is_file());
+    let mut folders =
+        std::fs::read_dir(out).unwrap().flatten().filter(|e| e.path().join("results.json").is_file());
     let folder = folders.next().expect("a results folder").path();
     assert!(folders.next().is_none(), "there is one results folder");
     folder
@@ -30,7 +31,18 @@ fn a_run_ends_with_a_verdict_a_model_and_predictions() {
     let out = folder.path().join("out");
     let out_text = out.to_str().unwrap();
     let heart = heart();
-    let ended = run::finish(&["run", &heart, "--out", out_text, "--budget", "12", "--rounds", "2", "--holdout", "0.25"]);
+    let ended = run::finish(&[
+        "run",
+        &heart,
+        "--out",
+        out_text,
+        "--budget",
+        "12",
+        "--rounds",
+        "2",
+        "--holdout",
+        "0.25",
+    ]);
     assert_eq!(ended.status.code(), Some(0), "{}", run::stderr(&ended));
 
     let results = results(&out);
@@ -84,7 +96,16 @@ fn a_finished_study_is_told_again_and_a_larger_budget_goes_on_with_it() {
     let out = folder.path().join("out");
     let heart = heart();
     let run = |rounds: &str| {
-        let ended = run::finish(&["run", &heart, "--out", out.to_str().unwrap(), "--budget", "6", "--rounds", rounds]);
+        let ended = run::finish(&[
+            "run",
+            &heart,
+            "--out",
+            out.to_str().unwrap(),
+            "--budget",
+            "6",
+            "--rounds",
+            rounds,
+        ]);
         assert_eq!(ended.status.code(), Some(0), "{}", run::stderr(&ended));
         store::records(&out)
     };
@@ -119,7 +140,17 @@ fn a_second_run_in_a_folder_in_use_is_refused_and_names_the_first() {
 fn json_goes_to_standard_output_and_words_to_standard_error() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
-    let ended = run::finish(&["run", &heart(), "--out", out.to_str().unwrap(), "--budget", "3", "--rounds", "1", "--json"]);
+    let ended = run::finish(&[
+        "run",
+        &heart(),
+        "--out",
+        out.to_str().unwrap(),
+        "--budget",
+        "3",
+        "--rounds",
+        "1",
+        "--json",
+    ]);
     assert_eq!(ended.status.code(), Some(0), "{}", run::stderr(&ended));
     let printed: Value = serde_json::from_str(&run::stdout(&ended)).expect("only JSON on standard output");
     assert_eq!(printed, results(&out));
@@ -135,7 +166,8 @@ fn a_printed_study_runs_as_the_same_study() {
     let path = folder.path().join("study.toml");
     std::fs::write(&path, printed.stdout).unwrap();
     for input in [path.to_str().unwrap(), &heart()] {
-        let ended = run::finish(&["run", input, "--out", out.to_str().unwrap(), "--budget", "3", "--rounds", "1"]);
+        let ended =
+            run::finish(&["run", input, "--out", out.to_str().unwrap(), "--budget", "3", "--rounds", "1"]);
         assert_eq!(ended.status.code(), Some(0), "{}", run::stderr(&ended));
     }
     let state = store::fold(&store::records(&out));
@@ -149,7 +181,14 @@ fn a_time_limit_ends_a_run_with_a_verdict() {
     let out = folder.path().join("out");
     let began = std::time::Instant::now();
     let ended = run::finish(&[
-        "run", &heart(), "--out", out.to_str().unwrap(), "--rounds", "1000", "--time-limit", "6s",
+        "run",
+        &heart(),
+        "--out",
+        out.to_str().unwrap(),
+        "--rounds",
+        "1000",
+        "--time-limit",
+        "6s",
     ]);
     assert_eq!(ended.status.code(), Some(0), "{}", run::stderr(&ended));
     assert!(began.elapsed().as_secs() < 60, "{:?}", began.elapsed());

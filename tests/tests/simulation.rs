@@ -81,7 +81,8 @@ fn the_world_meets_every_fault() {
         let faults = prop::collection::vec(faults(), 24).new_tree(&mut runner).unwrap().current();
         all.add(&World::new(&setup, &faults).run().1);
     }
-    let never: Vec<&str> = all.counts().into_iter().filter(|(_, count)| *count == 0).map(|(name, _)| name).collect();
+    let never: Vec<&str> =
+        all.counts().into_iter().filter(|(_, count)| *count == 0).map(|(name, _)| name).collect();
     assert!(never.is_empty(), "never met: {never:?} of {all:?}");
 }
 

@@ -40,15 +40,11 @@ pub(crate) struct Surroundings {
 pub(crate) type StopOrder = Duration;
 
 /// Runs an attempt to its end and reports it.
-pub(crate) async fn run(
-    grant: Grant,
-    surroundings: Surroundings,
-    stops: mpsc::UnboundedReceiver<StopOrder>,
-) {
+pub(crate) async fn run(grant: Grant, surroundings: Surroundings, stops: mpsc::UnboundedReceiver<StopOrder>) {
     let lease = grant.lease;
     let inputs = surroundings.inputs.clone();
     let folder = surroundings.folder.clone();
-    let end = match Attempt::start(grant, surroundings) {
+    let end = match Attempt::start(&grant, surroundings) {
         Ok(attempt) => attempt.watch(stops).await,
         Err(error) => End::Lost(format!("its server could not start it ({error})")),
     };
@@ -100,7 +96,7 @@ struct Seen {
 }
 
 impl Attempt {
-    fn start(grant: Grant, surroundings: Surroundings) -> io::Result<Self> {
+    fn start(grant: &Grant, surroundings: Surroundings) -> io::Result<Self> {
         let Surroundings { server, folder, blobs, memory, inputs } = surroundings;
         let memory = grant.memory.unwrap_or(memory);
         let out = match grant.block {
@@ -219,7 +215,8 @@ impl Attempt {
     /// this up: only what is there already is read.
     async fn drain(&mut self) {
         let mut bytes = vec![0; 16 * 1024];
-        while let Ok(Ok(read)) = tokio::time::timeout(Duration::from_millis(50), self.results.read(&mut bytes)).await
+        while let Ok(Ok(read)) =
+            tokio::time::timeout(Duration::from_millis(50), self.results.read(&mut bytes)).await
         {
             if read == 0 {
                 break;
@@ -257,7 +254,9 @@ impl Attempt {
             return End::Outcome(self.out_of_memory());
         }
         if let Some(broken) = self.seen.broken.take() {
-            return End::Outcome(Outcome::Crashed { reason: format!("it wrote rubbish to its result stream: {broken}") });
+            return End::Outcome(Outcome::Crashed {
+                reason: format!("it wrote rubbish to its result stream: {broken}"),
+            });
         }
         let how = match (code, signal) {
             (_, Some(signal)) => {
@@ -275,20 +274,24 @@ impl Attempt {
     fn out_of_memory(&self) -> Outcome {
         let mib = |bytes: u64| bytes / (1024 * 1024);
         let (held, limit) = (mib(self.seen.peak_memory), mib(self.memory));
-        Outcome::OutOfMemory { reason: format!("it held {held} MiB, and {limit} MiB is the limit of one experiment here") }
+        Outcome::OutOfMemory {
+            reason: format!("it held {held} MiB, and {limit} MiB is the limit of one experiment here"),
+        }
     }
 
     fn outcome(&self, last: FromChild) -> Outcome {
         match last {
-            FromChild::Result(result) => self.measures(result),
+            FromChild::Result(result) => self.measures(&result),
             FromChild::Error { kind: ErrorKind::NoMetric, message } => Outcome::NoMetric { reason: message },
-            FromChild::Error { kind: ErrorKind::OutOfMemory, message } => Outcome::OutOfMemory { reason: message },
+            FromChild::Error { kind: ErrorKind::OutOfMemory, message } => {
+                Outcome::OutOfMemory { reason: message }
+            }
             FromChild::Error { kind: ErrorKind::Crashed, message } => Outcome::Crashed { reason: message },
             _ => Outcome::NoMetric { reason: "it ended without a result".to_owned() },
         }
     }
 
-    fn measures(&self, result: ResultFrame) -> Outcome {
+    fn measures(&self, result: &ResultFrame) -> Outcome {
         let finite = |value: &f64| value.is_finite();
         let score = result.score.map(|score| score.0);
         let folds: Vec<f64> = result.folds.iter().map(|fold| fold.0).collect();

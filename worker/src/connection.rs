@@ -71,11 +71,11 @@ async fn stream(
 ) -> Result<(), tonic::Status> {
     let unavailable = |error: tonic::transport::Error| tonic::Status::unavailable(error.to_string());
     let channel = endpoint.connect().await.map_err(unavailable)?;
-    let mut client =
-        CoordinatorClient::new(channel).max_decoding_message_size(ar_proto::MESSAGE_LIMIT);
+    let mut client = CoordinatorClient::new(channel).max_decoding_message_size(ar_proto::MESSAGE_LIMIT);
     let (outbound, queued) = mpsc::channel(64);
     let mut request = tonic::Request::new(ReceiverStream::new(queued));
-    let header = token.header().parse().map_err(|_| tonic::Status::internal("the token is no header value"))?;
+    let header =
+        token.header().parse().map_err(|_| tonic::Status::internal("the token is no header value"))?;
     request.metadata_mut().insert(ar_proto::AUTHORIZATION, header);
     let line = Line { client: client.clone(), outbound };
     // The response starts only after Hello, which the session sends as soon as the line is up.

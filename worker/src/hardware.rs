@@ -39,7 +39,8 @@ fn cpu(root: &Path) -> Option<String> {
     let info = fs::read_to_string(root.join("proc/cpuinfo")).ok()?;
     let field = |name: &str| {
         let mut fields = info.lines().filter_map(|line| line.split_once(':'));
-        let value = fields.find(|(key, _)| key.trim() == name)?.1.split_whitespace().collect::<Vec<_>>().join(" ");
+        let value =
+            fields.find(|(key, _)| key.trim() == name)?.1.split_whitespace().collect::<Vec<_>>().join(" ");
         (!value.is_empty()).then_some(value)
     };
     ["model name", "cpu model", "cpu", "Model", "Hardware"].into_iter().find_map(field)
@@ -76,7 +77,7 @@ fn sysctl(name: &str) -> Option<String> {
 #[cfg(target_os = "linux")]
 mod cgroup {
     use std::fs;
-    use std::path::{Path, PathBuf};
+    use std::path::Path;
 
     /// The lowest limit of this process's group and of those above it; both versions may be mounted at once.
     pub(super) fn memory_limit(root: &Path) -> Option<u64> {
@@ -104,7 +105,7 @@ mod cgroup {
         let below = Path::new(path).strip_prefix(top).unwrap_or(Path::new(""));
         let base = root.join(mounted_at.strip_prefix("/").unwrap_or(mounted_at));
         let folders = below.ancestors().map(|group| base.join(group));
-        folders.filter_map(|folder| limit(folder, file)).min()
+        folders.filter_map(|folder| limit(&folder, file)).min()
     }
 
     /// Of a line of `mountinfo`: which part of the tree is mounted, and where.
@@ -118,7 +119,7 @@ mod cgroup {
     }
 
     /// `max` and version 1's nearly endless number are no limits; the latter is above any physical size.
-    fn limit(folder: PathBuf, file: &str) -> Option<u64> {
+    fn limit(folder: &Path, file: &str) -> Option<u64> {
         fs::read_to_string(folder.join(file)).ok()?.trim().parse().ok()
     }
 }

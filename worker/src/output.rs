@@ -139,13 +139,19 @@ mod tests {
         }
         let (head, tail) = (&all[..HEAD], &all[all.len() - TAIL..]);
         let out = all.len() - HEAD - TAIL;
-        format!("{}\n... {out} bytes left out ...\n{}", String::from_utf8_lossy(head), String::from_utf8_lossy(tail))
+        format!(
+            "{}\n... {out} bytes left out ...\n{}",
+            String::from_utf8_lossy(head),
+            String::from_utf8_lossy(tail)
+        )
     }
 
     #[test]
     fn every_size_of_stream_and_of_piece_keeps_head_and_tail() {
         let all: Vec<u8> = (0..HEAD + 3 * TAIL + 17).map(|i| b'a' + (i % 23) as u8).collect();
-        for length in [0, 1, HEAD - 1, HEAD, HEAD + 1, HEAD + TAIL - 1, HEAD + TAIL, HEAD + TAIL + 1, all.len()] {
+        for length in
+            [0, 1, HEAD - 1, HEAD, HEAD + 1, HEAD + TAIL - 1, HEAD + TAIL, HEAD + TAIL + 1, all.len()]
+        {
             for piece in [7, 8192, TAIL, TAIL + 1, all.len()] {
                 let mut output = Bounded::default();
                 all[..length].chunks(piece).for_each(|bytes| output.push(bytes));
@@ -178,7 +184,8 @@ mod tests {
         let text = output.text();
         assert!(!text.contains('\u{fffd}'), "a character was cut in two");
         let kept: usize = text.chars().filter(|c| *c == '€').count();
-        let left_out: usize = text.split_once("... ").unwrap().1.split_once(" bytes").unwrap().0.parse().unwrap();
+        let left_out: usize =
+            text.split_once("... ").unwrap().1.split_once(" bytes").unwrap().0.parse().unwrap();
         assert_eq!(1 + 3 * kept + left_out, 600_001, "every byte is kept or counted");
     }
 

@@ -40,9 +40,20 @@ impl<'a> BlockFrame<'a> {
 #[serde(tag = "op", rename_all = "snake_case")]
 pub(crate) enum FromServer {
     Ready(Ready),
-    Failed { message: String },
-    Started { id: u64, pid: i32 },
-    Exited { id: u64, code: Option<i32>, signal: Option<i32>, #[serde(default)] peak_rss_bytes: u64 },
+    Failed {
+        message: String,
+    },
+    Started {
+        id: u64,
+        pid: i32,
+    },
+    Exited {
+        id: u64,
+        code: Option<i32>,
+        signal: Option<i32>,
+        #[serde(default)]
+        peak_rss_bytes: u64,
+    },
 }
 
 /// What the server says once it has imported and loaded.
@@ -60,10 +71,15 @@ pub(crate) struct Ready {
 #[derive(Debug, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
 pub(crate) enum FromChild {
-    Matrix { hash: String },
+    Matrix {
+        hash: String,
+    },
     Fold {},
     Result(ResultFrame),
-    Error { kind: ErrorKind, message: String },
+    Error {
+        kind: ErrorKind,
+        message: String,
+    },
     #[serde(other)]
     Unknown,
 }
@@ -154,7 +170,9 @@ impl Frames {
         while let Some((head, rest)) = self.buffer.split_first_chunk::<4>() {
             let length = u32::from_be_bytes(*head) as usize;
             if length > FRAME_LIMIT {
-                return Err(io::Error::other(format!("a frame of {length} bytes, at most {FRAME_LIMIT} are read")));
+                return Err(io::Error::other(format!(
+                    "a frame of {length} bytes, at most {FRAME_LIMIT} are read"
+                )));
             }
             let Some(body) = rest.get(..length) else { break };
             frames.push(rmp_serde::from_slice(body).map_err(io::Error::other)?);

@@ -20,7 +20,16 @@ use crate::runner_frames::{self, FromServer, Ready, ToServer};
 
 /// Variables of this process that a fork server may see. API keys and the like are not among them.
 const ALLOWED: [&str; 11] = [
-    "PATH", "HOME", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "SSL_CERT_FILE",
+    "PATH",
+    "HOME",
+    "USER",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TZ",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    "SSL_CERT_FILE",
     "SYSTEMROOT",
 ];
 /// One thread per experiment; spinning threads would ruin each other's timings.

@@ -114,7 +114,11 @@ impl Shell {
         let blobs = BlobStore::open(&config.folder.join("blobs"))?;
         let hardware = hardware::report();
         let slots = config.slots.unwrap_or(hardware.cores).max(1);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a memory size")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a share of a memory size"
+        )]
         let memory_per_slot = (hardware.memory as f64 * MEMORY_SHARE / f64::from(slots)) as u64;
         let identity = Identity { worker: config.name.clone(), boot: rand::random(), slots, hardware };
         let (inputs, receiver) = mpsc::unbounded_channel();
@@ -264,7 +268,9 @@ impl Shell {
             self.outbox.push(frame);
             return;
         }
-        let Some(Line { mut client, outbound }) = self.line.clone() else { return };
+        let Some(Line { mut client, outbound }) = self.line.clone() else {
+            return;
+        };
         let (blobs, header) = (self.blobs.clone(), self.config.token.header());
         tokio::spawn(async move {
             let authorize = |metadata: &mut tonic::metadata::MetadataMap| {

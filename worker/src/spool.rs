@@ -78,7 +78,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (spool, found) = Spool::open(folder.path()).unwrap();
         assert!(found.is_empty());
-        let lease = LeaseRef { experiment: ExperimentId(2), lease: LeaseSeq { incarnation: u64::MAX, seq: Seq(5) } };
+        let lease =
+            LeaseRef { experiment: ExperimentId(2), lease: LeaseSeq { incarnation: u64::MAX, seq: Seq(5) } };
         let outcome = Outcome::Crashed { reason: "x".into() };
         let digest = outcome_digest(&outcome);
         let entry = SpoolEntry { lease, outcome, digest };

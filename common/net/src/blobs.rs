@@ -21,7 +21,9 @@ pub enum BlobError {
     #[error("blob {0} is not in the store; submit the study again")]
     Missing(Digest),
     /// Its content is not what its name says.
-    #[error("blob {digest} at {path} is damaged (its content hashes to {found}); remove that file and submit the study again")]
+    #[error(
+        "blob {digest} at {path} is damaged (its content hashes to {found}); remove that file and submit the study again"
+    )]
     Damaged {
         /// Its name.
         digest: Digest,

@@ -25,7 +25,9 @@ pub enum TokenError {
     #[error("the token file {0} may be read by other users; make it private with `chmod 600`")]
     NotPrivate(PathBuf),
     /// It holds something else.
-    #[error("the token file {0} does not hold a token (at least 32 letters or digits); remove it, and start the coordinator again")]
+    #[error(
+        "the token file {0} does not hold a token (at least 32 letters or digits); remove it, and start the coordinator again"
+    )]
     Malformed(PathBuf),
 }
 
@@ -41,7 +43,8 @@ impl Token {
         let bytes: [u8; 32] = rand::random();
         let token: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         // Temporary files are made with mode 0600, and the rename keeps it.
-        durable::write(path, token.as_bytes()).map_err(|source| TokenError::Io { path: path.to_owned(), source })?;
+        durable::write(path, token.as_bytes())
+            .map_err(|source| TokenError::Io { path: path.to_owned(), source })?;
         Ok(Self(token))
     }
 

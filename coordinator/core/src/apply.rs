@@ -51,7 +51,9 @@ impl State {
                 }
             }
             Record::Done { experiment, lease, digest, outcome } => {
-                let Some(experiment) = self.experiment_mut(*experiment) else { return };
+                let Some(experiment) = self.experiment_mut(*experiment) else {
+                    return;
+                };
                 experiment.status = Status::Done { lease: *lease, digest: *digest, outcome: outcome.clone() };
                 let study = experiment.study.clone();
                 let refunded = experiment.block.counts()
@@ -71,7 +73,9 @@ impl State {
     }
 
     fn apply_planned(&mut self, study: &ar_common::StudyId, experiments: &[PlannedExperiment]) {
-        let Some(entry) = self.studies.get_mut(study) else { return };
+        let Some(entry) = self.studies.get_mut(study) else {
+            return;
+        };
         for planned in experiments {
             entry.experiments.push(planned.id);
             entry.spent += u32::from(planned.block.counts());
@@ -102,7 +106,9 @@ impl State {
             return;
         };
         let seq = self.seq;
-        let Some(entry) = self.studies.get_mut(study) else { return };
+        let Some(entry) = self.studies.get_mut(study) else {
+            return;
+        };
         match record {
             Record::Extended { budget, limits, .. } => {
                 if budget.total() > entry.spec.budget.total() {
@@ -113,11 +119,12 @@ impl State {
                 entry.spec.limits = limits.clone();
             }
             Record::OptionRemoved { dimension, option, reason, .. }
-                if entry.space.remove(dimension, option).is_ok() => {
-                    entry.removed.push((dimension.clone(), option.clone(), reason.clone()));
-                    // A plan drawn over the larger space has not seen it.
-                    entry.last_done = seq;
-                }
+                if entry.space.remove(dimension, option).is_ok() =>
+            {
+                entry.removed.push((dimension.clone(), option.clone(), reason.clone()));
+                // A plan drawn over the larger space has not seen it.
+                entry.last_done = seq;
+            }
             Record::Concluded { verdict, .. } => {
                 entry.verdict = Some(verdict.clone());
                 entry.phase = Phase::Closing;

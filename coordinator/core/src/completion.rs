@@ -19,7 +19,13 @@ enum Judgement {
 impl Turn<'_> {
     /// A result is accepted under the newest lease ever granted for an experiment that has not
     /// ended, even if that lease lapsed meanwhile: the work was done and nobody else has done it.
-    pub(crate) fn completed(&mut self, session: SessionId, lease: LeaseRef, outcome: Outcome, digest: Digest) {
+    pub(crate) fn completed(
+        &mut self,
+        session: SessionId,
+        lease: LeaseRef,
+        outcome: Outcome,
+        digest: Digest,
+    ) {
         match judge(&self.core.state, &lease, digest) {
             Judgement::Accept => {
                 let experiment = lease.experiment;
@@ -72,8 +78,9 @@ fn cannot_be(state: &State, experiment: ExperimentId, outcome: &Outcome) -> Opti
         let twin = |first: &Experiment| {
             first.id < experiment.id && first.study == experiment.study && first.block == experiment.block
         };
-        return (!state.experiment(*first).is_some_and(twin))
-            .then(|| format!("it is no duplicate of experiment {first}, which is no earlier one of its kind"));
+        return (!state.experiment(*first).is_some_and(twin)).then(|| {
+            format!("it is no duplicate of experiment {first}, which is no earlier one of its kind")
+        });
     }
     if let Outcome::StoppedEarly { folds, .. } = outcome {
         return folds.iter().find_map(|value| metric.refuse(*value));

@@ -31,7 +31,8 @@ pub fn check(core: &Core) -> Vec<Violation> {
         found.push(violation("I3", format!("an experiment waits twice: {queued:?}")));
     }
     for experiment in &core.state.experiments {
-        let (waits, leased) = (distinct.contains(&experiment.id), core.live.leases.contains_key(&experiment.id));
+        let (waits, leased) =
+            (distinct.contains(&experiment.id), core.live.leases.contains_key(&experiment.id));
         let expected = match experiment.status {
             Status::Queued => (true, false),
             Status::Leased { .. } => (false, true),
@@ -49,7 +50,10 @@ pub fn check(core: &Core) -> Vec<Violation> {
         }
         let evaluations = study.experiments.len();
         if study.keys.len() != evaluations {
-            found.push(violation("duplicates", format!("study {id}: {} keys, {evaluations} experiments", study.keys.len())));
+            found.push(violation(
+                "duplicates",
+                format!("study {id}: {} keys, {evaluations} experiments", study.keys.len()),
+            ));
         }
     }
     found
@@ -71,21 +75,29 @@ impl Audit {
         match record {
             Record::Granted { experiment, .. } => {
                 if !matches!(status(experiment), Some(Status::Queued)) {
-                    self.found.push(violation("I3", format!("experiment {experiment} was granted while not waiting")));
+                    self.found.push(violation(
+                        "I3",
+                        format!("experiment {experiment} was granted while not waiting"),
+                    ));
                 }
                 let lease = LeaseSeq { incarnation: self.state.incarnation, seq: Seq(self.state.seq.0 + 1) };
                 if self.newest.insert(*experiment, lease).is_some_and(|before| before >= lease) {
-                    self.found.push(violation("I3", format!("lease tokens of experiment {experiment} do not rise")));
+                    self.found.push(violation(
+                        "I3",
+                        format!("lease tokens of experiment {experiment} do not rise"),
+                    ));
                 }
             }
-            Record::Requeued { experiment, lease, .. }
-                if !matches!(status(experiment), Some(Status::Leased { lease: held, .. }) if held == *lease) => {
-                    self.found.push(violation("I3", format!("experiment {experiment} lost a lease it did not have")));
-                }
+            Record::Requeued { experiment, lease, .. } if !matches!(status(experiment), Some(Status::Leased { lease: held, .. }) if held == *lease) =>
+            {
+                self.found
+                    .push(violation("I3", format!("experiment {experiment} lost a lease it did not have")));
+            }
             Record::Done { experiment, .. }
-                if !matches!(status(experiment), Some(Status::Queued | Status::Leased { .. })) => {
-                    self.found.push(violation("I2", format!("experiment {experiment} ended twice")));
-                }
+                if !matches!(status(experiment), Some(Status::Queued | Status::Leased { .. })) =>
+            {
+                self.found.push(violation("I2", format!("experiment {experiment} ended twice")));
+            }
             Record::Elected { epoch } if *epoch <= self.state.epoch => {
                 self.found.push(violation("I4", format!("epoch {epoch} follows {}", self.state.epoch)));
             }

@@ -27,8 +27,14 @@ impl Turn<'_> {
             return;
         };
         // One session per worker: a newer one replaces a half-open older one.
-        let older: Vec<SessionId> =
-            self.core.live.workers.iter().filter(|(_, w)| w.worker == hello.worker).map(|(id, _)| *id).collect();
+        let older: Vec<SessionId> = self
+            .core
+            .live
+            .workers
+            .iter()
+            .filter(|(_, w)| w.worker == hello.worker)
+            .map(|(id, _)| *id)
+            .collect();
         for session in older {
             self.core.live.workers.remove(&session);
             let why = "the same worker opened another session".to_owned();
@@ -56,12 +62,12 @@ impl Turn<'_> {
             },
         );
         self.renew(session, &hello.leases);
-        self.forget_missing(session, hello);
+        self.forget_missing(hello);
     }
 
     /// Leases that the journal says this worker holds but that it neither holds nor has a result of
     /// are lost: its process started anew, or it never got the grant.
-    fn forget_missing(&mut self, session: SessionId, hello: &Hello) {
+    fn forget_missing(&mut self, hello: &Hello) {
         let known = |lease: LeaseSeq| {
             hello.leases.iter().any(|held| held.lease.lease == lease)
                 || hello.spooled.iter().any(|spooled| spooled.lease == lease)
@@ -76,11 +82,7 @@ impl Turn<'_> {
             if worker != &hello.worker {
                 continue;
             }
-            if known(*lease) {
-                if let Some(live) = self.core.live.workers.get_mut(&session) {
-                    live.held.insert(*experiment);
-                }
-            } else {
+            if !known(*lease) {
                 lost.push((*experiment, *lease));
             }
         }
@@ -90,14 +92,18 @@ impl Turn<'_> {
     }
 
     pub(crate) fn heartbeat(&mut self, session: SessionId, leases: &[HeldLease], draining: bool) {
-        let Some(worker) = self.core.live.workers.get_mut(&session) else { return };
+        let Some(worker) = self.core.live.workers.get_mut(&session) else {
+            return;
+        };
         worker.draining = draining;
         self.renew(session, leases);
     }
 
     /// Renews the leases listed that are current, and calls off those that are not.
     fn renew(&mut self, session: SessionId, leases: &[HeldLease]) {
-        let Some(worker) = self.core.live.workers.get(&session) else { return };
+        let Some(worker) = self.core.live.workers.get(&session) else {
+            return;
+        };
         let (name, boot, draining) = (worker.worker.clone(), worker.boot, worker.draining);
         let lapses = self.core.live.timing.lease_ttl_ms;
         for held in leases {
@@ -133,7 +139,8 @@ impl Turn<'_> {
     }
 
     pub(crate) fn released(&mut self, session: SessionId, leases: &[LeaseRef]) {
-        let Some((name, boot)) = self.core.live.workers.get(&session).map(|w| (w.worker.clone(), w.boot)) else {
+        let Some((name, boot)) = self.core.live.workers.get(&session).map(|w| (w.worker.clone(), w.boot))
+        else {
             return;
         };
         for lease in leases {
@@ -146,10 +153,18 @@ impl Turn<'_> {
     /// Ends every lease whose ttl has passed.
     pub(crate) fn lapse(&mut self) {
         let now = self.now;
-        let lapsed: Vec<ExperimentId> =
-            self.core.live.leases.iter().filter(|(_, lease)| lease.lapses <= now).map(|(id, _)| *id).collect();
+        let lapsed: Vec<ExperimentId> = self
+            .core
+            .live
+            .leases
+            .iter()
+            .filter(|(_, lease)| lease.lapses <= now)
+            .map(|(id, _)| *id)
+            .collect();
         for experiment in lapsed {
-            if let Some(Status::Leased { lease, .. }) = self.core.state.experiment(experiment).map(|e| &e.status) {
+            if let Some(Status::Leased { lease, .. }) =
+                self.core.state.experiment(experiment).map(|e| &e.status)
+            {
                 let lease = *lease;
                 self.requeue(experiment, lease, Loss::Lapsed);
             }
@@ -162,7 +177,9 @@ impl Turn<'_> {
         let live = self.core.live.leases.get(&experiment);
         let running = cause != Loss::Released && live.is_some_and(|lease| lease.running);
         self.core.live.forget_lease(experiment);
-        let Some(entry) = self.core.state.experiment(experiment) else { return };
+        let Some(entry) = self.core.state.experiment(experiment) else {
+            return;
+        };
         let study = entry.study.clone();
         if running && entry.losses_running + 1 >= LOSSES_TO_QUARANTINE {
             let reason = format!(
@@ -179,7 +196,9 @@ impl Turn<'_> {
 
     /// Ends a pending experiment from here, and tells the worker that has it.
     pub(crate) fn cancel(&mut self, experiment: ExperimentId, why: &str) {
-        let Some(entry) = self.core.state.experiment(experiment) else { return };
+        let Some(entry) = self.core.state.experiment(experiment) else {
+            return;
+        };
         let study = entry.study.clone();
         let holder = match &entry.status {
             Status::Leased { lease, worker, boot, .. } => {

@@ -34,7 +34,9 @@ impl Turn<'_> {
         let sessions: Vec<SessionId> = self.core.live.workers.keys().copied().collect();
         for session in sessions {
             for (study, tree) in &open {
-                let Some(worker) = self.core.live.workers.get_mut(&session) else { continue };
+                let Some(worker) = self.core.live.workers.get_mut(&session) else {
+                    continue;
+                };
                 if !worker.draining && worker.asked.insert(study.clone()) {
                     self.send(session, CoordinatorFrame::Prepare { study: study.clone(), tree: *tree });
                 }
@@ -48,10 +50,14 @@ impl Turn<'_> {
         study: &StudyId,
         unavailable: Vec<ar_common::frames::Unavailable>,
     ) {
-        let Some(worker) = self.core.live.workers.get_mut(&session) else { return };
+        let Some(worker) = self.core.live.workers.get_mut(&session) else {
+            return;
+        };
         worker.ready.insert(study.clone());
         for option in unavailable {
-            let Some(entry) = self.core.state.studies.get(study) else { return };
+            let Some(entry) = self.core.state.studies.get(study) else {
+                return;
+            };
             let there = entry.space.dimension(&option.dimension).and_then(|d| d.option(&option.option));
             if there.is_some() && option.option != ar_common::space::BASE {
                 self.record(Record::OptionRemoved {
@@ -101,13 +107,20 @@ impl Turn<'_> {
     }
 
     fn grant(&mut self, session: SessionId, experiment: ExperimentId) {
-        let Some(worker) = self.core.live.workers.get(&session) else { return };
+        let Some(worker) = self.core.live.workers.get(&session) else {
+            return;
+        };
         let (name, boot) = (worker.worker.clone(), worker.boot);
-        let Some(entry) = self.core.state.experiment(experiment) else { return };
-        let Some(study) = self.core.state.studies.get(&entry.study) else { return };
+        let Some(entry) = self.core.state.experiment(experiment) else {
+            return;
+        };
+        let Some(study) = self.core.state.studies.get(&entry.study) else {
+            return;
+        };
         let deadline_ms = deadline_ms(&self.core.state, study, entry.block);
         let seq = self.core.state.seq.next();
-        let lease = LeaseRef { experiment, lease: LeaseSeq { incarnation: self.core.state.incarnation, seq } };
+        let lease =
+            LeaseRef { experiment, lease: LeaseSeq { incarnation: self.core.state.incarnation, seq } };
         let frame = CoordinatorFrame::Grant(Grant {
             lease,
             attempt: entry.attempt,
@@ -146,18 +159,18 @@ fn room(worker: &LiveWorker, ahead: u32) -> usize {
 }
 
 fn base_has_ended(state: &State, study: &Study) -> bool {
-    study.phase != Phase::Searching || study.experiments.first().is_none_or(|first| {
-        state.experiment(*first).is_none_or(|experiment| !experiment.is_pending())
-    })
+    study.phase != Phase::Searching
+        || study
+            .experiments
+            .first()
+            .is_none_or(|first| state.experiment(*first).is_none_or(|experiment| !experiment.is_pending()))
 }
 
 /// Grants ahead per slot, from the mean duration of what has ended.
 fn ahead(state: &State, study: &Study) -> u32 {
     let recent = study.experiments.iter().rev().filter_map(|id| state.experiment(*id));
-    let seconds: Vec<f64> = recent
-        .filter_map(|experiment| Some(experiment.outcome()?.measures()?.seconds))
-        .take(32)
-        .collect();
+    let seconds: Vec<f64> =
+        recent.filter_map(|experiment| Some(experiment.outcome()?.measures()?.seconds)).take(32).collect();
     if seconds.is_empty() {
         return 0;
     }
@@ -182,7 +195,11 @@ fn deadline_ms(state: &State, study: &Study, block: Block) -> u64 {
         None => DEADLINE_BEFORE_BASE_S,
     });
     let factor = if block.counts() { 1.0 } else { 2.0 };
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive and bounded by a year")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "positive and bounded by a year"
+    )]
     let ms = (seconds * factor * 1000.0).clamp(1.0, 3.2e10) as u64;
     ms
 }

@@ -45,7 +45,9 @@ impl Turn<'_> {
             return;
         }
         self.core.live.planning.remove(id);
-        let Some(study) = self.core.state.studies.get(id) else { return };
+        let Some(study) = self.core.state.studies.get(id) else {
+            return;
+        };
         if study.phase != Phase::Searching {
             return;
         }
@@ -89,11 +91,15 @@ impl Turn<'_> {
 
     /// Accepts what is new and fits the budget. Whether that was anything.
     fn take_experiments(&mut self, id: &StudyId, as_of: Seq, experiments: Vec<PlannedExperiment>) -> bool {
-        let Some(study) = self.core.state.studies.get(id) else { return false };
+        let Some(study) = self.core.state.studies.get(id) else {
+            return false;
+        };
         let left = study.budget().total().saturating_sub(study.spent) as usize;
         let mut accepted: Vec<PlannedExperiment> = Vec::new();
         for mut planned in experiments {
-            let Some(config) = study.space.canonical(&planned.config) else { continue };
+            let Some(config) = study.space.canonical(&planned.config) else {
+                continue;
+            };
             planned.config = config;
             let key = key_of(&planned);
             let again = study.keys.contains(&key) || accepted.iter().any(|other| key_of(other) == key);
@@ -122,16 +128,26 @@ impl Turn<'_> {
 
     /// Moves each study on when what its phase waits for has ended: sealed rows, then the final fit.
     pub(crate) fn advance_studies(&mut self) {
-        let open: Vec<StudyId> =
-            self.core.state.studies.iter().filter(|(_, s)| !s.is_finished()).map(|(id, _)| id.clone()).collect();
+        let open: Vec<StudyId> = self
+            .core
+            .state
+            .studies
+            .iter()
+            .filter(|(_, s)| !s.is_finished())
+            .map(|(id, _)| id.clone())
+            .collect();
         for id in open {
             self.advance(&id);
         }
     }
 
     fn advance(&mut self, id: &StudyId) {
-        let Some(study) = self.core.state.studies.get(id) else { return };
-        let Some(verdict) = study.verdict.clone() else { return };
+        let Some(study) = self.core.state.studies.get(id) else {
+            return;
+        };
+        let Some(verdict) = study.verdict.clone() else {
+            return;
+        };
         if study.phase != Phase::Closing {
             return;
         }
@@ -147,9 +163,12 @@ impl Turn<'_> {
 
     /// Plans a closing experiment if it is not there. Whether it has ended.
     fn closing(&mut self, id: &StudyId, config: Config, block: Block) -> bool {
-        let Some(study) = self.core.state.studies.get(id) else { return false };
+        let Some(study) = self.core.state.studies.get(id) else {
+            return false;
+        };
         let find = |study: &Study| {
-            let found = self.core.state.experiments_of(study).find(|e| e.block == block && e.config == config);
+            let found =
+                self.core.state.experiments_of(study).find(|e| e.block == block && e.config == config);
             found.map(|e| !e.is_pending())
         };
         if let Some(ended) = find(study) {

@@ -132,7 +132,9 @@ impl Turn<'_> {
     fn time_over(&mut self, study: &StudyId) {
         self.core.live.planning.remove(study);
         self.core.live.time_left.insert(study.clone(), TimeLeft::Nothing);
-        let Some(entry) = self.core.state.studies.get(study) else { return };
+        let Some(entry) = self.core.state.studies.get(study) else {
+            return;
+        };
         let pending: Vec<ExperimentId> = self
             .core
             .state

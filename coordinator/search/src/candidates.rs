@@ -63,22 +63,15 @@ impl<'s> Sight<'s> {
         model: Marginals<'s>,
     ) -> Self {
         let complete = samples.iter().filter(|s| s.complete);
-        let mut ranked: Vec<(f64, &Point)> = complete
-            .map(|s| (model.settle(&s.point, s.value), &s.point))
-            .collect();
+        let mut ranked: Vec<(f64, &Point)> =
+            complete.map(|s| (model.settle(&s.point, s.value), &s.point)).collect();
         ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(b.1)));
         let mark = ranked.first().map(|(settled, _)| *settled);
         let mut leaders: Vec<Point> = ranked.into_iter().map(|(_, point)| point.clone()).collect();
         if leaders.is_empty() {
             leaders.push(grid.base());
         }
-        Self {
-            grid,
-            history,
-            model,
-            leaders,
-            mark,
-        }
+        Self { grid, history, model, leaders, mark }
     }
 
     /// Searched options of a dimension that are not skipped for crashing.
@@ -98,10 +91,7 @@ pub(crate) fn generate(sight: &Sight<'_>, taken: &BTreeSet<Point>, rng: &mut Cha
     let mut seen = BTreeSet::new();
     all.retain(|c| open(sight, taken, &c.point) && seen.insert((c.mode, c.point.clone())));
     if all.is_empty() {
-        all = untried(sight, rng)
-            .into_iter()
-            .filter(|c| open(sight, taken, &c.point))
-            .collect();
+        all = untried(sight, rng).into_iter().filter(|c| open(sight, taken, &c.point)).collect();
     }
     // So that equal candidates are not taken in the order of the space.
     all.shuffle(rng);
@@ -118,11 +108,7 @@ fn narrow(sight: &Sight<'_>, all: &mut Vec<Candidate>) {
         for d in 0..leader.len() {
             for option in sight.options(d).filter(|o| *o != leader[d]) {
                 if let Some(point) = sight.grid.with(leader, (d, option)) {
-                    all.push(Candidate {
-                        mode: Mode::Narrow,
-                        point,
-                        why: Why::Neighbour((d, option)),
-                    });
+                    all.push(Candidate { mode: Mode::Narrow, point, why: Why::Neighbour((d, option)) });
                 }
             }
         }
@@ -136,38 +122,22 @@ fn combine(sight: &Sight<'_>, rng: &mut ChaCha8Rng, all: &mut Vec<Candidate>) {
         for second in &parents[i + 1..] {
             for child in children(first, second, rng) {
                 let why = Why::Joined(first.clone(), second.clone());
-                all.push(Candidate {
-                    mode: Mode::Combine,
-                    point: sight.grid.canonical(child),
-                    why,
-                });
+                all.push(Candidate { mode: Mode::Combine, point: sight.grid.canonical(child), why });
             }
         }
     }
     let gain = |d: usize, o: u32| sight.model.hope(d, o) - sight.model.effect(d, 0);
     let mut good: Vec<(f64, Slot)> = (0..sight.grid.axes.len())
-        .flat_map(|d| {
-            sight
-                .options(d)
-                .filter(|o| *o != 0)
-                .map(move |o| (gain(d, o), (d, o)))
-        })
+        .flat_map(|d| sight.options(d).filter(|o| *o != 0).map(move |o| (gain(d, o), (d, o))))
         .collect();
     good.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
     good.truncate(CHANGES);
     for (i, (_, first)) in good.iter().enumerate() {
         for (_, second) in good[i + 1..].iter().filter(|(_, second)| second.0 != first.0) {
             for start in [&sight.grid.base(), &sight.leaders[0]] {
-                let point = sight
-                    .grid
-                    .with(start, *first)
-                    .and_then(|p| sight.grid.with(&p, *second));
+                let point = sight.grid.with(start, *first).and_then(|p| sight.grid.with(&p, *second));
                 if let Some(point) = point {
-                    all.push(Candidate {
-                        mode: Mode::Combine,
-                        point,
-                        why: Why::Changes(*first, *second),
-                    });
+                    all.push(Candidate { mode: Mode::Combine, point, why: Why::Changes(*first, *second) });
                 }
             }
         }
@@ -181,11 +151,7 @@ fn children(first: &Point, second: &Point, rng: &mut ChaCha8Rng) -> Vec<Point> {
     let child = |mask: u64| {
         let mut child = first.clone();
         // Beyond 64 dimensions the mask repeats: still a mixture.
-        for (_, d) in differ
-            .iter()
-            .enumerate()
-            .filter(|(bit, _)| mask >> (bit % 64) & 1 == 1)
-        {
+        for (_, d) in differ.iter().enumerate().filter(|(bit, _)| mask >> (bit % 64) & 1 == 1) {
             child[*d] = second[*d];
         }
         child
@@ -200,23 +166,14 @@ fn children(first: &Point, second: &Point, rng: &mut ChaCha8Rng) -> Vec<Point> {
 /// Options of the families that do best, in one to three dimensions of a leader; and the best option
 /// of every dimension.
 fn exploit(sight: &Sight<'_>, rng: &mut ChaCha8Rng, all: &mut Vec<Candidate>) {
-    let good: Vec<Vec<u32>> = (0..sight.grid.axes.len())
-        .map(|d| of_good_families(sight, d))
-        .collect();
+    let good: Vec<Vec<u32>> = (0..sight.grid.axes.len()).map(|d| of_good_families(sight, d)).collect();
     let mut push = |point: Point| {
         let point = sight.grid.canonical(point);
-        all.push(Candidate {
-            mode: Mode::Exploit,
-            point,
-            why: Why::Families,
-        });
+        all.push(Candidate { mode: Mode::Exploit, point, why: Why::Families });
     };
     let hopeful = |by: fn(&Marginals<'_>, usize, u32) -> f64| {
         let best = |d: usize| {
-            good[d]
-                .iter()
-                .copied()
-                .max_by(|a, b| by(&sight.model, d, *a).total_cmp(&by(&sight.model, d, *b)))
+            good[d].iter().copied().max_by(|a, b| by(&sight.model, d, *a).total_cmp(&by(&sight.model, d, *b)))
         };
         (0..good.len()).map(|d| best(d).unwrap_or(0)).collect::<Point>()
     };
@@ -241,27 +198,19 @@ fn exploit(sight: &Sight<'_>, rng: &mut ChaCha8Rng, all: &mut Vec<Candidate>) {
 fn of_good_families(sight: &Sight<'_>, d: usize) -> Vec<u32> {
     let axis = &sight.grid.axes[d];
     let hope = |family: usize| {
-        let members = axis
-            .members(family)
-            .filter(|o| !sight.history.tally((d, *o)).skipped());
-        members
-            .map(|o| sight.model.hope(d, o))
-            .fold(f64::NEG_INFINITY, f64::max)
+        let members = axis.members(family).filter(|o| !sight.history.tally((d, *o)).skipped());
+        members.map(|o| sight.model.hope(d, o)).fold(f64::NEG_INFINITY, f64::max)
     };
     let mut families: Vec<(f64, usize)> = axis.searched_families().map(|f| (hope(f), f)).collect();
     families.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
     families.truncate(3);
-    sight
-        .options(d)
-        .filter(|o| families.iter().any(|(_, f)| *f == sight.grid.family(d, *o)))
-        .collect()
+    sight.options(d).filter(|o| families.iter().any(|(_, f)| *f == sight.grid.family(d, *o))).collect()
 }
 
 /// The least-seen options, in leaders, in the base, and among drawn partners.
 fn explore(sight: &Sight<'_>, rng: &mut ChaCha8Rng, all: &mut Vec<Candidate>) {
-    let mut options: Vec<Slot> = (0..sight.grid.axes.len())
-        .flat_map(|d| sight.options(d).map(move |o| (d, o)))
-        .collect();
+    let mut options: Vec<Slot> =
+        (0..sight.grid.axes.len()).flat_map(|d| sight.options(d).map(move |o| (d, o))).collect();
     options.shuffle(rng);
     options.sort_by(|a, b| sight.model.seen(a.0, a.1).total_cmp(&sight.model.seen(b.0, b.1)));
     for slot in options.into_iter().take(LEAST_SEEN) {
@@ -269,11 +218,7 @@ fn explore(sight: &Sight<'_>, rng: &mut ChaCha8Rng, all: &mut Vec<Candidate>) {
         let leaders = sight.leaders.iter().take(LEADERS).cloned();
         for start in leaders.chain([sight.grid.base()]).chain(drawn) {
             if let Some(point) = sight.grid.with(&start, slot) {
-                all.push(Candidate {
-                    mode: Mode::Explore,
-                    point,
-                    why: Why::LeastSeen(slot),
-                });
+                all.push(Candidate { mode: Mode::Explore, point, why: Why::LeastSeen(slot) });
             }
         }
     }
@@ -292,13 +237,7 @@ fn untried(sight: &Sight<'_>, rng: &mut ChaCha8Rng) -> Vec<Candidate> {
         points
     });
     let all: BTreeSet<Point> = points.into_iter().collect();
-    all.into_iter()
-        .map(|point| Candidate {
-            mode: Mode::Explore,
-            point,
-            why: Why::Untried,
-        })
-        .collect()
+    all.into_iter().map(|point| Candidate { mode: Mode::Explore, point, why: Why::Untried }).collect()
 }
 
 impl Why {
@@ -307,22 +246,16 @@ impl Why {
         match self {
             Self::Families => format!("within the families that do best: {}", grid.describe(point)),
             Self::Joined(a, b) => format!("joins {} and {}", grid.describe(a), grid.describe(b)),
-            Self::Changes(a, b) => format!(
-                "joins {} and {}, which do well apart",
-                grid.slot_name(*a),
-                grid.slot_name(*b)
-            ),
+            Self::Changes(a, b) => {
+                format!("joins {} and {}, which do well apart", grid.slot_name(*a), grid.slot_name(*b))
+            }
             Self::Neighbour(slot) => {
                 let best = grid.with(leader, *slot).as_ref() == Some(point);
                 let of = if best { "the best" } else { "one of the best" };
                 format!("one change from {of}: {}", grid.slot_name(*slot))
             }
             Self::LeastSeen(slot) => {
-                let alone = if changes(point).count() == 1 {
-                    ", alone"
-                } else {
-                    ""
-                };
+                let alone = if changes(point).count() == 1 { ", alone" } else { "" };
                 format!("among the least seen: {}{alone}", grid.slot_name(*slot))
             }
             Self::Untried => format!("not tried yet: {}", grid.describe(point)),

@@ -20,18 +20,9 @@ pub(crate) fn candidate(grid: &Grid<'_>, history: &History<'_>, metric: &Metric)
     let tried = samples.iter().filter(|s| s.complete && s.point != base);
     let ranked = tried.map(|s| (model.settle(&s.point, s.value), &s.point));
     let better = |a: &(f64, &Point), b: &(f64, &Point)| {
-        let simpler = || {
-            changes(b.1)
-                .count()
-                .cmp(&changes(a.1).count())
-                .then_with(|| b.1.cmp(a.1))
-        };
+        let simpler = || changes(b.1).count().cmp(&changes(a.1).count()).then_with(|| b.1.cmp(a.1));
         let scale = 1e-12 * a.0.abs().max(b.0.abs()).max(1e-300);
-        if (a.0 - b.0).abs() <= scale {
-            simpler()
-        } else {
-            a.0.total_cmp(&b.0)
-        }
+        if (a.0 - b.0).abs() <= scale { simpler() } else { a.0.total_cmp(&b.0) }
     };
     ranked.max_by(better).map(|(_, point)| point.clone())
 }
@@ -64,10 +55,7 @@ pub(crate) fn replicates(
         if pair.iter().any(lost) {
             continue;
         }
-        let open: Vec<Point> = pair
-            .into_iter()
-            .filter(|point| !history.has(point, block))
-            .collect();
+        let open: Vec<Point> = pair.into_iter().filter(|point| !history.has(point, block)).collect();
         if open.len() > left {
             break;
         }

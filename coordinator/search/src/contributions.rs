@@ -48,17 +48,9 @@ pub fn ranking(metric: &Metric, history: &[Observation]) -> Vec<Ranked> {
     let grid = Grid::new(&space);
     let history = History::new(&grid, history);
     let rank = |(config, runs): (&Config, Vec<(u32, &ar_common::Measures)>)| {
-        let folds: Vec<f64> = runs
-            .iter()
-            .flat_map(|(_, measures)| fold_scores(measures))
-            .collect();
+        let folds: Vec<f64> = runs.iter().flat_map(|(_, measures)| fold_scores(measures)).collect();
         let replicated = runs.iter().any(|(repeat, _)| *repeat > 0);
-        Ranked {
-            config: config.clone(),
-            score: mean(&folds),
-            folds: folds.len() as u32,
-            replicated,
-        }
+        Ranked { config: config.clone(), score: mean(&folds), folds: folds.len() as u32, replicated }
     };
     let mut ranked: Vec<Ranked> = history.scored().into_iter().map(rank).collect();
     ranked.sort_by(|a, b| by_gain(metric, b.score, a.score).then_with(|| a.config.cmp(&b.config)));
@@ -79,15 +71,8 @@ pub fn contributions(space: &Space, metric: &Metric, history: &[Observation]) ->
     let base = score(&grid.base());
     let mut all = Vec::new();
     for (d, axis) in grid.axes.iter().enumerate() {
-        for option in axis
-            .searched
-            .iter()
-            .copied()
-            .filter(|o| *o != 0 && model.scored(d, *o) > 0.0)
-        {
-            let alone = grid
-                .with(&grid.base(), (d, option))
-                .filter(|point| changes(point).count() == 1);
+        for option in axis.searched.iter().copied().filter(|o| *o != 0 && model.scored(d, *o) > 0.0) {
+            let alone = grid.with(&grid.base(), (d, option)).filter(|point| changes(point).count() == 1);
             let solo = alone.and_then(|point| Some(metric.gain(score(&point)?, base?)));
             all.push(Contribution {
                 dimension: space.dimensions[d].name.clone(),

@@ -32,14 +32,7 @@ pub(crate) fn next(
             let share = (budget.total() * 2 / 5).max(1) as usize;
             let spent = whole(history.spent_searching());
             let room = share.saturating_sub(spent);
-            (
-                if room > 0 {
-                    in_order(grid, history, model)
-                } else {
-                    Vec::new()
-                },
-                room,
-            )
+            (if room > 0 { in_order(grid, history, model) } else { Vec::new() }, room)
         }
     };
     let mut looks: Vec<Look> = Vec::new();
@@ -65,36 +58,18 @@ fn all_of_it(grid: &Grid<'_>, history: &History<'_>, left: usize) -> Option<Vec<
         return None;
     }
     let reason = || "the space is small: every combination is tried".to_owned();
-    let rest = points
-        .into_iter()
-        .filter(|p| *p != grid.base())
-        .map(|point| Look {
-            point,
-            reason: reason(),
-        });
+    let rest = points.into_iter().filter(|p| *p != grid.base()).map(|point| Look { point, reason: reason() });
     Some(std::iter::once(base(grid)).chain(floors).chain(rest).collect())
 }
 
 fn base(grid: &Grid<'_>) -> Look {
-    Look {
-        point: grid.base(),
-        reason: "the base, with which everything is compared".to_owned(),
-    }
+    Look { point: grid.base(), reason: "the base, with which everything is compared".to_owned() }
 }
 
 fn floors(grid: &Grid<'_>) -> Vec<Look> {
     let reason = |point: &Point| format!("the floor that anything must beat: {}", grid.describe(point));
-    let points = grid
-        .space
-        .floors()
-        .into_iter()
-        .filter_map(|config| grid.point(&config));
-    points
-        .map(|point| Look {
-            reason: reason(&point),
-            point,
-        })
-        .collect()
+    let points = grid.space.floors().into_iter().filter_map(|config| grid.point(&config));
+    points.map(|point| Look { reason: reason(&point), point }).collect()
 }
 
 fn in_order(grid: &Grid<'_>, history: &History<'_>, model: &Marginals<'_>) -> Vec<Look> {
@@ -116,27 +91,17 @@ fn largest_first(grid: &Grid<'_>) -> Vec<usize> {
 
 /// The families of a dimension that the base does not have.
 fn families<'g>(grid: &'g Grid<'_>, d: usize) -> impl Iterator<Item = usize> + 'g {
-    grid.axes[d]
-        .searched_families()
-        .filter(move |f| *f != grid.family(d, 0))
+    grid.axes[d].searched_families().filter(move |f| *f != grid.family(d, 0))
 }
 
 /// The first option of a family, or the next one if it failed, alone or with as little as it needs.
 fn solo(grid: &Grid<'_>, history: &History<'_>, d: usize, family: usize) -> Option<Look> {
-    let option = grid.axes[d]
-        .members(family)
-        .find(|o| !lost(grid, history, (d, *o)))?;
+    let option = grid.axes[d].members(family).find(|o| !lost(grid, history, (d, *o)))?;
     let point = grid.with(&grid.base(), (d, option))?;
     let axis = &grid.space.dimensions[d].name;
-    let alone = if changes(&point).count() == 1 {
-        "everything else at base"
-    } else {
-        "with what it needs"
-    };
-    let reason = format!(
-        "coverage: first of family {} in {axis}, {alone}",
-        grid.axes[d].family_names[family]
-    );
+    let alone = if changes(&point).count() == 1 { "everything else at base" } else { "with what it needs" };
+    let reason =
+        format!("coverage: first of family {} in {axis}, {alone}", grid.axes[d].family_names[family]);
     Some(Look { point, reason })
 }
 
@@ -175,20 +140,12 @@ fn pairs(grid: &Grid<'_>, history: &History<'_>, model: &Marginals<'_>) -> Vec<L
             let (Some(x), Some(y)) = (best(a, first), best(b, second)) else {
                 continue;
             };
-            let point = grid
-                .with(&grid.base(), (a, x))
-                .and_then(|p| grid.with(&p, (b, y)));
+            let point = grid.with(&grid.base(), (a, x)).and_then(|p| grid.with(&p, (b, y)));
             let Some(point) = point.filter(|p| p[a] == x && !seen.contains(&(first, second))) else {
                 continue;
             };
-            let names = [
-                &grid.axes[a].family_names[first],
-                &grid.axes[b].family_names[second],
-            ];
-            let reason = format!(
-                "coverage: families {} and {}, not yet seen together",
-                names[0], names[1]
-            );
+            let names = [&grid.axes[a].family_names[first], &grid.axes[b].family_names[second]];
+            let reason = format!("coverage: families {} and {}, not yet seen together", names[0], names[1]);
             looks.push((model.predict(&point), Look { point, reason }));
         }
     }
@@ -199,9 +156,7 @@ fn pairs(grid: &Grid<'_>, history: &History<'_>, model: &Marginals<'_>) -> Vec<L
 /// The pairs of families of two dimensions that some run had.
 fn together(grid: &Grid<'_>, history: &History<'_>, a: usize, b: usize) -> BTreeSet<(usize, usize)> {
     let points = history.searched().filter_map(|e| e.point.as_ref());
-    points
-        .map(|point| (grid.family(a, point[a]), grid.family(b, point[b])))
-        .collect()
+    points.map(|point| (grid.family(a, point[a]), grid.family(b, point[b]))).collect()
 }
 
 /// What has no score yet, for the report: each family that has none, and how many pairs of families of the
@@ -217,11 +172,7 @@ pub fn uncovered(space: &Space, history: &[Observation]) -> Vec<String> {
                 continue;
             }
             let failed: u32 = members.iter().map(|o| history.tally((d, *o)).failed).sum();
-            let why = if failed > 0 {
-                format!("no score in {failed} runs")
-            } else {
-                "not tried".to_owned()
-            };
+            let why = if failed > 0 { format!("no score in {failed} runs") } else { "not tried".to_owned() };
             open.push(format!(
                 "{}: family {} ({why})",
                 space.dimensions[d].name, grid.axes[d].family_names[family]

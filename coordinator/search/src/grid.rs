@@ -39,10 +39,7 @@ pub(crate) struct Axis {
 impl Axis {
     /// The searched options of a family, in order.
     pub(crate) fn members(&self, family: usize) -> impl Iterator<Item = u32> {
-        self.searched
-            .iter()
-            .copied()
-            .filter(move |o| self.family[*o as usize] == family)
+        self.searched.iter().copied().filter(move |o| self.family[*o as usize] == family)
     }
 
     /// The families that are searched, in order.
@@ -79,17 +76,9 @@ impl<'a> Grid<'a> {
                     &option.only_with,
                 ));
             }
-            Axis {
-                family,
-                family_names,
-                searched,
-                rules,
-            }
+            Axis { family, family_names, searched, rules }
         });
-        Self {
-            space,
-            axes: axes.collect(),
-        }
+        Self { space, axes: axes.collect() }
     }
 
     pub(crate) fn base(&self) -> Point {
@@ -103,11 +92,7 @@ impl<'a> Grid<'a> {
         }
         let index = |dimension: &ar_common::Dimension| {
             let name = config.get(&dimension.name)?;
-            dimension
-                .options
-                .iter()
-                .position(|o| o.name == name)
-                .and_then(|i| u32::try_from(i).ok())
+            dimension.options.iter().position(|o| o.name == name).and_then(|i| u32::try_from(i).ok())
         };
         let point: Option<Point> = self.space.dimensions.iter().map(index).collect();
         point.map(|point| self.canonical(point))
@@ -116,10 +101,7 @@ impl<'a> Grid<'a> {
     pub(crate) fn config(&self, point: &Point) -> Config {
         let name = |(d, o): (usize, &u32)| {
             let dimension = &self.space.dimensions[d];
-            (
-                dimension.name.clone(),
-                dimension.options[*o as usize].name.clone(),
-            )
+            (dimension.name.clone(), dimension.options[*o as usize].name.clone())
         };
         point.iter().enumerate().map(name).collect()
     }
@@ -133,11 +115,7 @@ impl<'a> Grid<'a> {
     /// What `point` changes, e.g. `build_model=xgb_deep scale=none`.
     pub(crate) fn describe(&self, point: &Point) -> String {
         let changes: Vec<String> = changes(point).map(|slot| self.slot_name(slot)).collect();
-        if changes.is_empty() {
-            "the base".to_owned()
-        } else {
-            changes.join(" ")
-        }
+        if changes.is_empty() { "the base".to_owned() } else { changes.join(" ") }
     }
 
     /// The family of the option that `point` has in dimension `d`.
@@ -147,18 +125,14 @@ impl<'a> Grid<'a> {
 
     /// Whether a floor option is in it: scored once, never searched.
     pub(crate) fn is_floor(&self, point: &Point) -> bool {
-        point
-            .iter()
-            .enumerate()
-            .any(|(d, o)| self.space.dimensions[d].options[*o as usize].floor)
+        point.iter().enumerate().any(|(d, o)| self.space.dimensions[d].options[*o as usize].floor)
     }
 
     /// Sets what cannot matter to `base`; see [`Space::canonical`].
     pub(crate) fn canonical(&self, mut point: Point) -> Point {
         for _ in 0..self.axes.len() {
-            let off: Vec<usize> = (0..point.len())
-                .filter(|d| point[*d] != 0 && self.blocker(&point, *d).is_some())
-                .collect();
+            let off: Vec<usize> =
+                (0..point.len()).filter(|d| point[*d] != 0 && self.blocker(&point, *d).is_some()).collect();
             if off.is_empty() {
                 break;
             }
@@ -173,19 +147,13 @@ impl<'a> Grid<'a> {
         let rules = &self.axes[d].rules[point[d] as usize];
         let options = |other: usize, mask: &[bool], wanted: bool| {
             let fits = |o: &u32| mask[*o as usize] == wanted;
-            (
-                other,
-                self.axes[other].searched.iter().copied().filter(fits).collect(),
-            )
+            (other, self.axes[other].searched.iter().copied().filter(fits).collect())
         };
         if rules.impossible {
             return Some((d, Vec::new()));
         }
         let hit = |mask: &[bool], other: usize| mask[point[other] as usize];
-        let under = rules
-            .inactive_under
-            .iter()
-            .find(|(other, mask)| hit(mask, *other));
+        let under = rules.inactive_under.iter().find(|(other, mask)| hit(mask, *other));
         let without = rules.only_with.iter().find(|(other, mask)| !hit(mask, *other));
         under
             .map(|(other, mask)| options(*other, mask, false))
@@ -227,9 +195,7 @@ impl<'a> Grid<'a> {
         let mut points = vec![Vec::with_capacity(self.axes.len())];
         for axis in &self.axes {
             let longer = |prefix: Point| {
-                axis.searched
-                    .iter()
-                    .map(move |o| prefix.iter().copied().chain([*o]).collect::<Point>())
+                axis.searched.iter().map(move |o| prefix.iter().copied().chain([*o]).collect::<Point>())
             };
             points = points.into_iter().flat_map(longer).collect();
         }
@@ -242,9 +208,7 @@ impl<'a> Grid<'a> {
 
 /// [`Space::combinations`] without overflow.
 fn combinations(grid: &Grid<'_>) -> u64 {
-    grid.axes.iter().fold(1, |product: u64, axis| {
-        product.saturating_mul(axis.searched.len() as u64)
-    })
+    grid.axes.iter().fold(1, |product: u64, axis| product.saturating_mul(axis.searched.len() as u64))
 }
 
 /// The non-base options of a point.
@@ -256,20 +220,10 @@ fn compile(space: &Space, inactive_under: [&Conditions; 2], only_with: &Conditio
     let mut rules = Rules::default();
     let mask = |name: &String, families: &[String]| {
         let other = space.dimensions.iter().position(|d| d.name == *name)?;
-        Some((
-            other,
-            space.dimensions[other]
-                .options
-                .iter()
-                .map(|o| families.contains(&o.family))
-                .collect(),
-        ))
+        Some((other, space.dimensions[other].options.iter().map(|o| families.contains(&o.family)).collect()))
     };
-    rules.inactive_under = inactive_under
-        .into_iter()
-        .flatten()
-        .filter_map(|(name, f)| mask(name, f))
-        .collect();
+    rules.inactive_under =
+        inactive_under.into_iter().flatten().filter_map(|(name, f)| mask(name, f)).collect();
     for (name, families) in only_with {
         match mask(name, families) {
             Some(rule) => rules.only_with.push(rule),

@@ -31,11 +31,7 @@ impl Entry<'_> {
 
     /// Its own score: duplicates have none of their own.
     pub(crate) fn score(&self) -> Option<f64> {
-        self.observation
-            .outcome
-            .as_ref()
-            .and_then(Outcome::score)
-            .filter(|score| score.is_finite())
+        self.observation.outcome.as_ref().and_then(Outcome::score).filter(|score| score.is_finite())
     }
 }
 
@@ -92,23 +88,13 @@ impl<'a> History<'a> {
                 _ => measured.get(&observation.experiment).copied(),
             };
             let point = grid.point(&observation.config);
-            Entry {
-                observation,
-                point,
-                measures,
-                cost: cost(observation, folds),
-            }
+            Entry { observation, point, measures, cost: cost(observation, folds) }
         };
         let entries: Vec<Entry<'a>> = sorted.into_iter().map(entry).collect();
         let key = |(i, e): (usize, &Entry<'_>)| Some(((e.point.clone()?, e.observation.block), i));
         let index = entries.iter().enumerate().filter_map(key).collect();
         let tallies = tally(grid, &entries);
-        Self {
-            entries,
-            index,
-            tallies,
-            folds,
-        }
+        Self { entries, index, tallies, folds }
     }
 
     /// Whether this experiment was suggested before, whatever became of it.
@@ -132,9 +118,7 @@ impl<'a> History<'a> {
 
     /// The first split's, on which the search goes.
     pub(crate) fn searched(&self) -> impl Iterator<Item = &Entry<'a>> {
-        self.entries
-            .iter()
-            .filter(|e| e.observation.block == Block::FIRST)
+        self.entries.iter().filter(|e| e.observation.block == Block::FIRST)
     }
 
     /// Full evaluations spent in all.
@@ -179,11 +163,7 @@ impl<'a> History<'a> {
     pub(crate) fn last_failure(&self) -> Option<String> {
         let last = self.counted().filter(|e| failed(e)).last()?;
         let outcome = last.observation.outcome.as_ref()?;
-        Some(format!(
-            "{}: {}",
-            outcome.word(),
-            outcome.reason().unwrap_or_else(|| "no score".to_owned())
-        ))
+        Some(format!("{}: {}", outcome.word(), outcome.reason().unwrap_or_else(|| "no score".to_owned())))
     }
 
     pub(crate) fn tally(&self, (d, option): Slot) -> Tally {
@@ -192,10 +172,7 @@ impl<'a> History<'a> {
 
     /// Whether no option of `point` is skipped for crashing.
     pub(crate) fn allows(&self, point: &Point) -> bool {
-        point
-            .iter()
-            .enumerate()
-            .all(|(d, o)| !self.tally((d, *o)).skipped())
+        point.iter().enumerate().all(|(d, o)| !self.tally((d, *o)).skipped())
     }
 
     /// How often each mode was used, and how often in `round`.
@@ -220,21 +197,14 @@ impl<'a> History<'a> {
             let (score, weight) = match (entry.measures, &entry.observation.outcome) {
                 (Some(measures), _) => (measures.score?, 1.0),
                 (None, Some(Outcome::StoppedEarly { folds, .. })) if !folds.is_empty() => {
-                    let level = folds
-                        .iter()
-                        .zip(effects.iter().chain(std::iter::repeat(&0.0)))
-                        .map(|(s, e)| s - e);
+                    let level =
+                        folds.iter().zip(effects.iter().chain(std::iter::repeat(&0.0))).map(|(s, e)| s - e);
                     (level.sum::<f64>() / folds.len() as f64, entry.cost)
                 }
                 _ => return None,
             };
             let value = metric.gain(score, 0.0);
-            value.is_finite().then_some(Sample {
-                point,
-                value,
-                weight,
-                complete: entry.score().is_some(),
-            })
+            value.is_finite().then_some(Sample { point, value, weight, complete: entry.score().is_some() })
         };
         self.searched().filter_map(sample).collect()
     }
@@ -242,19 +212,15 @@ impl<'a> History<'a> {
     /// Fold scores of complete runs on the first split.
     fn complete_folds(&self) -> Vec<&[f64]> {
         let folds = |e: &Entry<'a>| e.score().and(e.measures).map(|m| m.folds.as_slice());
-        self.searched()
-            .filter_map(folds)
-            .filter(|f| f.len() == self.folds && self.folds > 0)
-            .collect()
+        self.searched().filter_map(folds).filter(|f| f.len() == self.folds && self.folds > 0).collect()
     }
 
     /// How much higher each fold scores than the mean of all, shared by all configurations.
     fn fold_effects(&self) -> Vec<f64> {
         let rows = self.complete_folds();
         let n = rows.len().max(1) as f64;
-        let means: Vec<f64> = (0..self.folds)
-            .map(|j| rows.iter().map(|row| row[j]).sum::<f64>() / n)
-            .collect();
+        let means: Vec<f64> =
+            (0..self.folds).map(|j| rows.iter().map(|row| row[j]).sum::<f64>() / n).collect();
         let level = mean(&means);
         means.into_iter().map(|m| m - level).collect()
     }
@@ -269,9 +235,7 @@ impl<'a> History<'a> {
         let effects = self.fold_effects();
         let residuals = rows.iter().flat_map(|row| {
             let level = mean(row);
-            row.iter()
-                .zip(&effects)
-                .map(move |(score, effect)| (score - level - effect).powi(2))
+            row.iter().zip(&effects).map(move |(score, effect)| (score - level - effect).powi(2))
         });
         let freedom = ((rows.len() - 1) * (self.folds - 1)) as f64;
         residuals.sum::<f64>() / freedom / self.folds as f64
@@ -292,10 +256,7 @@ impl<'a> History<'a> {
         let mut by_config: BTreeMap<&Config, Vec<(u32, &Measures)>> = BTreeMap::new();
         for entry in self.counted().filter(|e| e.score().is_some()) {
             if let (Some(repeat), Some(measures)) = (entry.repeat(), entry.measures) {
-                by_config
-                    .entry(&entry.observation.config)
-                    .or_default()
-                    .push((repeat, measures));
+                by_config.entry(&entry.observation.config).or_default().push((repeat, measures));
             }
         }
         by_config
@@ -331,22 +292,14 @@ fn failed(entry: &Entry<'_>) -> bool {
             Outcome::DuplicateOf { .. } | Outcome::Cancelled { .. } | Outcome::StoppedEarly { .. }
         )
     };
-    entry.measures.is_none()
-        && entry
-            .observation
-            .outcome
-            .as_ref()
-            .is_some_and(|outcome| !excused(outcome))
+    entry.measures.is_none() && entry.observation.outcome.as_ref().is_some_and(|outcome| !excused(outcome))
 }
 
 /// Counts successes and failures per option, and lays each crash at the door of an option only if
 /// every partner worked elsewhere.
 fn tally(grid: &Grid<'_>, entries: &[Entry<'_>]) -> Vec<Vec<Tally>> {
-    let mut tallies: Vec<Vec<Tally>> = grid
-        .axes
-        .iter()
-        .map(|a| vec![Tally::default(); a.family.len()])
-        .collect();
+    let mut tallies: Vec<Vec<Tally>> =
+        grid.axes.iter().map(|a| vec![Tally::default(); a.family.len()]).collect();
     let counted = || entries.iter().filter(|e| e.observation.block.counts());
     let placed = || counted().filter_map(|e| Some((e, e.point.as_ref()?)));
     for (entry, point) in placed() {

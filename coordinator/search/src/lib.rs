@@ -117,11 +117,7 @@ fn next(problem: &Problem<'_>, history: &[Observation], want: usize) -> Plan {
     let grid = Grid::new(problem.space);
     let history = History::new(&grid, history);
     let wait_or_end = || {
-        if history.pending() {
-            Plan::Wait
-        } else {
-            end(problem, &grid, &history)
-        }
+        if history.pending() { Plan::Wait } else { end(problem, &grid, &history) }
     };
     if !history.any_score() && history.failures() >= HOPELESS {
         return wait_or_end();
@@ -153,13 +149,9 @@ fn end(problem: &Problem<'_>, grid: &Grid<'_>, history: &History<'_>) -> Plan {
         Some(verdict) => Plan::Conclude(verdict),
         None => {
             let failures = history.failures();
-            let last = history
-                .last_failure()
-                .map(|last| format!("; the last one: {last}"))
-                .unwrap_or_default();
-            Plan::Fail {
-                reason: format!("no experiment has a score: {failures} failed{last}"),
-            }
+            let last =
+                history.last_failure().map(|last| format!("; the last one: {last}")).unwrap_or_default();
+            Plan::Fail { reason: format!("no experiment has a score: {failures} failed{last}") }
         }
     }
 }
@@ -232,11 +224,7 @@ fn confirm(
     }
     let spent = whole(history.spent()) as u32;
     let suggest = |(n, (point, block)): (u32, (grid::Point, Block))| {
-        let who = if point == candidate {
-            "the candidate"
-        } else {
-            "the base"
-        };
+        let who = if point == candidate { "the candidate" } else { "the base" };
         Suggestion {
             config: grid.config(&point),
             block,

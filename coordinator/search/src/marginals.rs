@@ -77,18 +77,9 @@ impl<'a> Marginals<'a> {
     pub(crate) fn fit(grid: &'a Grid<'a>, history: &History<'_>, samples: &[Sample], reach: Reach) -> Self {
         let values = tame(samples.iter().map(|s| s.value).collect(), reach);
         let weight: f64 = samples.iter().map(|s| s.weight).sum::<f64>().max(1.0);
-        let mean = samples
-            .iter()
-            .zip(&values)
-            .map(|(s, v)| s.weight * v)
-            .sum::<f64>()
-            / weight;
-        let variance = samples
-            .iter()
-            .zip(&values)
-            .map(|(s, v)| s.weight * (v - mean).powi(2))
-            .sum::<f64>()
-            / weight;
+        let mean = samples.iter().zip(&values).map(|(s, v)| s.weight * v).sum::<f64>() / weight;
+        let variance =
+            samples.iter().zip(&values).map(|(s, v)| s.weight * (v - mean).powi(2)).sum::<f64>() / weight;
         // Without any spread, a unit of it keeps "little seen" apart from "much seen".
         let variance = if variance > 0.0 { variance } else { 1.0 };
         let each = variance / (2.0 * grid.axes.len().max(1) as f64);
@@ -98,18 +89,9 @@ impl<'a> Marginals<'a> {
             spread: [each, each],
         };
         let parts = grid.axes.iter().map(part).collect();
-        let mut model = Self {
-            grid,
-            mean,
-            parts,
-            residual: variance / 2.0,
-            trust: 0.5,
-        };
+        let mut model = Self { grid, mean, parts, residual: variance / 2.0, trust: 0.5 };
         samples.iter().for_each(|s| model.count(&s.point, s.weight, 0.0));
-        history
-            .searched()
-            .filter_map(|e| e.point.as_ref())
-            .for_each(|point| model.count(point, 0.0, 1.0));
+        history.searched().filter_map(|e| e.point.as_ref()).for_each(|point| model.count(point, 0.0, 1.0));
         if !samples.is_empty() {
             for _ in 0..SWEEPS {
                 model.sweep(samples, &values, variance);
@@ -137,11 +119,8 @@ impl<'a> Marginals<'a> {
 
     /// One turn: the mean, then families and options of each dimension, then the variances.
     fn sweep(&mut self, samples: &[Sample], values: &[f64], variance: f64) {
-        let mut left: Vec<f64> = samples
-            .iter()
-            .zip(values)
-            .map(|(s, v)| v - self.predict(&s.point))
-            .collect();
+        let mut left: Vec<f64> =
+            samples.iter().zip(values).map(|(s, v)| v - self.predict(&s.point)).collect();
         let total: f64 = samples.iter().map(|s| s.weight).sum();
         let shift = samples.iter().zip(&left).map(|(s, l)| s.weight * l).sum::<f64>() / total.max(1e-9);
         self.mean += shift;
@@ -157,16 +136,9 @@ impl<'a> Marginals<'a> {
                 };
                 let part = &mut self.parts[d];
                 let k = self.residual / part.spread[level];
-                let effects = if level == 0 {
-                    &mut part.families
-                } else {
-                    &mut part.options
-                };
+                let effects = if level == 0 { &mut part.families } else { &mut part.options };
                 let mut sums = vec![0.0; effects.len()];
-                samples
-                    .iter()
-                    .zip(&left)
-                    .for_each(|(s, l)| sums[slot(s)] += s.weight * l);
+                samples.iter().zip(&left).for_each(|(s, l)| sums[slot(s)] += s.weight * l);
                 let mut moved = vec![0.0; effects.len()];
                 let (mut squares, mut known) = (0.0, 0.0);
                 for (i, effect) in effects.iter_mut().enumerate().filter(|(_, e)| e.scored > 0.0) {
@@ -177,10 +149,7 @@ impl<'a> Marginals<'a> {
                     known += 1.0;
                     freedom += effect.scored / (effect.scored + k);
                 }
-                samples
-                    .iter()
-                    .zip(&mut left)
-                    .for_each(|(s, l)| *l -= moved[slot(s)]);
+                samples.iter().zip(&mut left).for_each(|(s, l)| *l -= moved[slot(s)]);
                 part.spread[level] = (squares / f64::max(known, 1.0)).max(floor / 2.0);
             }
         }
@@ -246,11 +215,7 @@ fn tame(mut values: Vec<f64>, reach: Reach) -> Vec<f64> {
     let (Some(best), Some(median)) = (sorted.last(), sorted.get(sorted.len() / 2)) else {
         return values;
     };
-    let above = if best > median {
-        best - median
-    } else {
-        median - sorted[sorted.len() / 4]
-    };
+    let above = if best > median { best - median } else { median - sorted[sorted.len() / 4] };
     if above > 0.0 {
         let low = median - reach.distances() * above;
         values.iter_mut().for_each(|v| *v = v.max(low));

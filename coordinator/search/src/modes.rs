@@ -68,11 +68,7 @@ pub(crate) fn pick(
     }
     let due = due(pool, sight, progress);
     let mut best: Option<(f64, usize)> = None;
-    for (i, candidate) in pool
-        .iter()
-        .enumerate()
-        .filter(|(_, c)| due.is_none_or(|mode| c.mode == mode))
-    {
+    for (i, candidate) in pool.iter().enumerate().filter(|(_, c)| due.is_none_or(|mode| c.mode == mode)) {
         let promise = promise(sight, &candidate.point);
         if best.is_none_or(|(most, _)| promise > most) {
             best = Some((promise, i));
@@ -81,11 +77,7 @@ pub(crate) fn pick(
     let Candidate { mode, point, why } = pool.swap_remove(best?.1);
     pool.retain(|c| c.point != point);
     sight.model.expect(&point);
-    Some(Pick {
-        mode,
-        reason: why.text(sight.grid, &sight.leaders[0], &point),
-        point,
-    })
+    Some(Pick { mode, reason: why.text(sight.grid, &sight.leaders[0], &point), point })
 }
 
 /// The mode that has to be next so that none of those with candidates is left out of the round: the

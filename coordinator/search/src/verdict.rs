@@ -37,12 +37,8 @@ pub struct PairedTest {
 pub fn paired_test(differences: &[f64], folds: usize, level: f64) -> PairedTest {
     let n = differences.len() as f64;
     let difference = mean(differences);
-    let result = |p_value: f64, low: f64| PairedTest {
-        difference,
-        low,
-        p_value,
-        pairs: differences.len() as u32,
-    };
+    let result =
+        |p_value: f64, low: f64| PairedTest { difference, low, p_value, pairs: differences.len() as u32 };
     if differences.len() < 2 {
         return result(1.0, difference.min(0.0));
     }
@@ -50,25 +46,10 @@ pub fn paired_test(differences: &[f64], folds: usize, level: f64) -> PairedTest 
     // Scores of 0.9 and 0.8 differ by 0.1 only up to rounding.
     let rounding = 1e-12 * differences.iter().fold(1.0, |most: f64, d| most.max(d.abs()));
     if variance.sqrt() <= rounding {
-        let p = if difference > rounding {
-            0.5_f64.powi(folds.min(differences.len()) as i32)
-        } else {
-            1.0
-        };
-        return result(
-            p,
-            if p <= level {
-                difference
-            } else {
-                difference.min(0.0)
-            },
-        );
+        let p = if difference > rounding { 0.5_f64.powi(folds.min(differences.len()) as i32) } else { 1.0 };
+        return result(p, if p <= level { difference } else { difference.min(0.0) });
     }
-    let ratio = if folds > 1 {
-        1.0 / (folds as f64 - 1.0)
-    } else {
-        1.0
-    };
+    let ratio = if folds > 1 { 1.0 / (folds as f64 - 1.0) } else { 1.0 };
     let error = ((1.0 / n + ratio) * variance).sqrt();
     let Ok(student) = StudentsT::new(0.0, 1.0, n - 1.0) else {
         return result(1.0, difference.min(0.0));
@@ -87,9 +68,7 @@ fn differences(metric: &Metric, history: &History<'_>, point: &Point, base: &Poi
         };
         let (a, b) = (fold_scores(ours), fold_scores(theirs));
         if a.len() == b.len() {
-            paired
-                .differences
-                .extend(a.iter().zip(&b).map(|(a, b)| metric.gain(*a, *b)));
+            paired.differences.extend(a.iter().zip(&b).map(|(a, b)| metric.gain(*a, *b)));
             paired.folds = paired.folds.max(a.len());
             paired.ours.extend(a);
             paired.theirs.extend(b);
@@ -118,11 +97,7 @@ pub(crate) fn fold_scores(measures: &Measures) -> Vec<f64> {
 pub(crate) fn judge(grid: &Grid<'_>, history: &History<'_>, metric: &Metric) -> Option<Verdict> {
     let base = grid.base();
     let best_seen = best_seen(grid, history, metric);
-    let base_scores: Vec<f64> = history
-        .runs(&base)
-        .values()
-        .flat_map(|m| fold_scores(m))
-        .collect();
+    let base_scores: Vec<f64> = history.runs(&base).values().flat_map(|m| fold_scores(m)).collect();
     let verdict = |winner: &Point, text: String| Verdict {
         winner: grid.config(winner),
         candidate: None,
@@ -134,9 +109,7 @@ pub(crate) fn judge(grid: &Grid<'_>, history: &History<'_>, metric: &Metric) -> 
         pairs: 0,
         candidate_score: None,
         base_score: (!base_scores.is_empty()).then(|| mean(&base_scores)),
-        best_seen: best_seen
-            .as_ref()
-            .map(|(point, score)| (grid.config(point), *score)),
+        best_seen: best_seen.as_ref().map(|(point, score)| (grid.config(point), *score)),
         text,
     };
     if base_scores.is_empty() {
@@ -147,10 +120,7 @@ pub(crate) fn judge(grid: &Grid<'_>, history: &History<'_>, metric: &Metric) -> 
             metric.name,
             figure(score),
         );
-        return Some(Verdict {
-            candidate_score: Some(score),
-            ..verdict(&winner, text)
-        });
+        return Some(Verdict { candidate_score: Some(score), ..verdict(&winner, text) });
     }
     let Some(candidate) = candidate(grid, history, metric) else {
         let text = "nothing but the base has a score: the base is kept".to_owned();
@@ -178,20 +148,11 @@ pub(crate) fn judge(grid: &Grid<'_>, history: &History<'_>, metric: &Metric) -> 
 
 /// The best mean of the first split, with no regard to luck; a floor only if nothing else has a score.
 fn best_seen(grid: &Grid<'_>, history: &History<'_>, metric: &Metric) -> Option<(Point, f64)> {
-    let scored = history
-        .searched()
-        .filter_map(|e| Some((e.point.as_ref()?, e.score()?)));
+    let scored = history.searched().filter_map(|e| Some((e.point.as_ref()?, e.score()?)));
     let better = |a: &(&Point, f64), b: &(&Point, f64)| {
         let floors = grid.is_floor(b.0).cmp(&grid.is_floor(a.0));
-        let simpler = || {
-            changes(b.0)
-                .count()
-                .cmp(&changes(a.0).count())
-                .then_with(|| b.0.cmp(a.0))
-        };
-        floors
-            .then_with(|| metric.gain(a.1, b.1).total_cmp(&0.0))
-            .then_with(simpler)
+        let simpler = || changes(b.0).count().cmp(&changes(a.0).count()).then_with(|| b.0.cmp(a.0));
+        floors.then_with(|| metric.gain(a.1, b.1).total_cmp(&0.0)).then_with(simpler)
     };
     scored.max_by(better).map(|(point, score)| (point.clone(), score))
 }
@@ -204,17 +165,11 @@ fn sentence(
     beats_base: bool,
 ) -> String {
     let name = grid.describe(candidate);
-    let p = if test.p_value < 0.001 {
-        "p < 0.001".to_owned()
-    } else {
-        format!("p = {}", figure2(test.p_value))
-    };
+    let p =
+        if test.p_value < 0.001 { "p < 0.001".to_owned() } else { format!("p = {}", figure2(test.p_value)) };
     let seen = format!("{p}, {} paired folds", test.pairs);
     if beats_base {
-        return format!(
-            "{name} beats the base by {} ({seen})",
-            amount(metric, test.difference.abs())
-        );
+        return format!("{name} beats the base by {} ({seen})", amount(metric, test.difference.abs()));
     }
     let side = if test.difference < 0.0 { "worse" } else { "better" };
     let by = if test.pairs == 0 {
@@ -246,11 +201,7 @@ fn figure(value: f64) -> String {
 }
 
 fn digits(value: f64, wanted: i32) -> String {
-    let before = if value == 0.0 {
-        1
-    } else {
-        value.abs().log10().floor() as i32 + 1
-    };
+    let before = if value == 0.0 { 1 } else { value.abs().log10().floor() as i32 + 1 };
     format!("{value:.*}", (wanted - before).clamp(0, 12) as usize)
 }
 
@@ -303,21 +254,11 @@ mod tests {
     fn fewer_than_two_pairs_show_nothing() {
         assert_eq!(
             paired_test(&[], 0, 0.10),
-            PairedTest {
-                difference: 0.0,
-                low: 0.0,
-                p_value: 1.0,
-                pairs: 0
-            }
+            PairedTest { difference: 0.0, low: 0.0, p_value: 1.0, pairs: 0 }
         );
         assert_eq!(
             paired_test(&[0.5], 1, 0.10),
-            PairedTest {
-                difference: 0.5,
-                low: 0.0,
-                p_value: 1.0,
-                pairs: 1
-            }
+            PairedTest { difference: 0.5, low: 0.0, p_value: 1.0, pairs: 1 }
         );
     }
 

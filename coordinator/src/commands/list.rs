@@ -38,13 +38,22 @@ pub fn list(out: &Path, json: bool) -> Result<String, FindError> {
 
 fn row(name: String, report: &Report) -> Vec<String> {
     let study = &report.study;
-    let best = report.best.as_ref().map(|best| format!("{} {:.4}", study.metric, best.score)).unwrap_or_default();
+    let best =
+        report.best.as_ref().map(|best| format!("{} {:.4}", study.metric, best.score)).unwrap_or_default();
     let verdict = match (&report.verdict, study.state.as_str()) {
-        (Some(verdict), "finished") if verdict.beats_base => format!("beats the base: {}", verdict.winner_label),
+        (Some(verdict), "finished") if verdict.beats_base => {
+            format!("beats the base: {}", verdict.winner_label)
+        }
         (Some(_), "finished") => "nothing is shown to beat the base".to_owned(),
         (_, "failed") => "no experiment succeeded".to_owned(),
         _ => "not finished; the same command goes on".to_owned(),
     };
     let total = study.rounds.saturating_mul(study.per_round);
-    vec![name, format!("{} of {}", study.task, study.target), format!("{}/{total}", study.spent), best, verdict]
+    vec![
+        name,
+        format!("{} of {}", study.task, study.target),
+        format!("{}/{total}", study.spent),
+        best,
+        verdict,
+    ]
 }

@@ -25,7 +25,12 @@ pub fn execute(cli: Cli) -> Exit {
     let exit = runtime.block_on(async {
         match cli.command {
             Command::Run(args) => run::run(*args).await,
-            Command::Results(args) => print(commands::results::results(&args.out, &args.study, args.json, Console::new(args.json).width())),
+            Command::Results(args) => print(commands::results::results(
+                &args.out,
+                &args.study,
+                args.json,
+                Console::new(args.json).width(),
+            )),
             Command::List(args) => print(commands::list::list(&args.out, args.json)),
             Command::Predict(args) => predict::predict(args).await,
             Command::Worker(args) => match local::worker(args).await {

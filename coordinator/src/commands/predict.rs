@@ -55,8 +55,8 @@ async fn execute(args: &PredictArgs) -> Result<(), PredictError> {
         let _ = writeln!(io::stderr().lock(), "{text}");
     };
     let python = local::environment(args.python.as_deref(), progress).await?;
-    let scratch = tempfile::tempdir()
-        .map_err(|source| PredictError::Write { path: std::env::temp_dir(), source })?;
+    let scratch =
+        tempfile::tempdir().map_err(|source| PredictError::Write { path: std::env::temp_dir(), source })?;
     lay_out(scratch.path())?;
     let predictions = scratch.path().join("predictions.csv");
     let output = Command::new(&python)

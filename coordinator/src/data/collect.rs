@@ -77,7 +77,16 @@ pub(super) struct Numbers {
 impl Numbers {
     fn new() -> Self {
         let (min, max, least_positive) = (f64::INFINITY, f64::NEG_INFINITY, f64::INFINITY);
-        Self { count: 0, all_integers: true, min, max, least_positive, zeros: 0, consecutive: true, last: None }
+        Self {
+            count: 0,
+            all_integers: true,
+            min,
+            max,
+            least_positive,
+            zeros: 0,
+            consecutive: true,
+            last: None,
+        }
     }
 
     fn add(&mut self, x: f64) {
@@ -290,7 +299,8 @@ impl Classes {
 
     /// Labels and counts, the most frequent first, equally frequent ones by name.
     pub(super) fn ranked(&self) -> Vec<(String, usize)> {
-        let mut ranked: Vec<(String, usize)> = self.counts.iter().map(|(label, &n)| (label.clone(), n)).collect();
+        let mut ranked: Vec<(String, usize)> =
+            self.counts.iter().map(|(label, &n)| (label.clone(), n)).collect();
         ranked.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         ranked
     }

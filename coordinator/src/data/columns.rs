@@ -121,7 +121,10 @@ pub(super) fn is_id_name(name: &str) -> bool {
     // A capital after a small letter begins a word: PassengerId.
     let after_small = |(before, c): (char, char)| before.is_lowercase() && c.is_uppercase();
     let pairs = name.char_indices().zip(name.chars().skip(1));
-    let hump = pairs.filter(|((_, before), c)| after_small((*before, *c))).map(|((i, b), _)| i + b.len_utf8()).last();
+    let hump = pairs
+        .filter(|((_, before), c)| after_small((*before, *c)))
+        .map(|((i, b), _)| i + b.len_utf8())
+        .last();
     let tail = name.get(hump.unwrap_or(0)..).unwrap_or(name);
     let last = tail.rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or(tail).to_lowercase();
     ID_WORDS.contains(&last.as_str())
@@ -191,7 +194,8 @@ fn restore_numbers(columns: &mut [Column], pass: &Pass) {
     for (column, stats) in columns.iter_mut().zip(&pass.stats) {
         if column.kind == ColumnKind::Id && column.treatment == ROW_NUMBER && stats.is_numeric() {
             column.kind = ColumnKind::Numeric;
-            column.treatment = "number; it counts the rows, but nothing else is there to learn from".to_owned();
+            column.treatment =
+                "number; it counts the rows, but nothing else is there to learn from".to_owned();
         }
     }
 }
@@ -218,7 +222,18 @@ mod tests {
 
     #[test]
     fn names_of_identifiers() {
-        let yes = ["id", "ID", "PassengerId", "customerID", "user_id", "Order Key", "uuid", "Unnamed: 0", "index", "größenId"];
+        let yes = [
+            "id",
+            "ID",
+            "PassengerId",
+            "customerID",
+            "user_id",
+            "Order Key",
+            "uuid",
+            "Unnamed: 0",
+            "index",
+            "größenId",
+        ];
         let no = ["paid", "humid", "keyboard", "price_index", "width", "idea", "turkey", "", "é"];
         for name in yes {
             assert!(is_id_name(name), "{name}");

@@ -38,14 +38,17 @@ impl Forms {
     }
 }
 
-const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+const MONTHS: [&str; 12] =
+    ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 
 /// The forms that `cell` fits, with or without a time of day after the date.
 pub(super) fn forms(cell: &str) -> Forms {
     if !cell.starts_with(|c: char| c.is_ascii_digit()) || cell.len() > 40 || !cell.is_ascii() {
         return Forms::NO_DATE;
     }
-    let Some(separator) = cell.chars().find(|c| !c.is_ascii_digit()) else { return Forms::NO_DATE };
+    let Some(separator) = cell.chars().find(|c| !c.is_ascii_digit()) else {
+        return Forms::NO_DATE;
+    };
     let mut parts = cell.splitn(3, separator);
     let (Some(first), Some(second), Some(rest)) = (parts.next(), parts.next(), parts.next()) else {
         return Forms::NO_DATE;
@@ -63,7 +66,8 @@ pub(super) fn forms(cell: &str) -> Forms {
             flag(month.is_some_and(|month| exists(third, &month, first)), Forms::PLAIN)
         }
         '-' | '/' => {
-            flag(exists(third, first, second), Forms::MONTH_FIRST) | flag(exists(third, second, first), Forms::DAY_FIRST)
+            flag(exists(third, first, second), Forms::MONTH_FIRST)
+                | flag(exists(third, second, first), Forms::DAY_FIRST)
         }
         '.' => flag(exists(third, second, first), Forms::DAY_FIRST),
         _ => 0,
@@ -81,7 +85,9 @@ fn exists(year: &str, month: &str, day: &str) -> bool {
         let plain = (1..=most).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
         if plain { text.parse().ok() } else { None }
     };
-    let (Some(y), Some(m), Some(d)) = (number(year, 4), number(month, 2), number(day, 2)) else { return false };
+    let (Some(y), Some(m), Some(d)) = (number(year, 4), number(month, 2), number(day, 2)) else {
+        return false;
+    };
     let leap = y % 4 == 0 && (y % 100 != 0 || y % 400 == 0);
     let last = match m {
         1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
@@ -99,14 +105,18 @@ fn is_time(text: &str) -> bool {
     if text.is_empty() {
         return true;
     }
-    let Some(text) = text.strip_prefix(['T', ' ']) else { return false };
+    let Some(text) = text.strip_prefix(['T', ' ']) else {
+        return false;
+    };
     let text = text.strip_suffix('Z').unwrap_or(text);
     let (clock, offset) = match text.find(['+', '-']) {
         Some(at) => text.split_at(at),
         None => (text, "+00:00"),
     };
     let two = |text: &str, below: u32| {
-        text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<u32>().is_ok_and(|n| n < below)
+        text.len() == 2
+            && text.bytes().all(|b| b.is_ascii_digit())
+            && text.parse::<u32>().is_ok_and(|n| n < below)
     };
     let second = |text: &str| {
         let (whole, part) = text.split_once('.').unwrap_or((text, "0"));

@@ -31,7 +31,9 @@ pub(super) fn detect(head: &Head) -> Option<u8> {
     let mut best: Option<(f64, usize, u8)> = None;
     for delimiter in CANDIDATES {
         let widths = widths(head, delimiter);
-        let Some(&width) = widths.first().filter(|&&width| width >= 2) else { continue };
+        let Some(&width) = widths.first().filter(|&&width| width >= 2) else {
+            continue;
+        };
         let share = widths.iter().filter(|&&w| w == width).count() as f64 / widths.len() as f64;
         // Strictly better only, so that the more usual one wins a tie.
         if best.is_none_or(|(s, w, _)| share > s || (share >= s && width > w)) {

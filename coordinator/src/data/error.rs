@@ -69,7 +69,14 @@ pub enum DataError {
     InfiniteTarget { path: PathBuf, column: String, value: String, line: u64 },
     /// Numbers with a few words among them.
     #[error("target {column} of `{}` is a number in all but {others} of {rows} rows ({example} on line {line}); correct those rows, or leave the cell empty to have the row dropped", .path.display())]
-    AlmostNumericTarget { path: PathBuf, column: String, others: usize, rows: usize, example: String, line: u64 },
+    AlmostNumericTarget {
+        path: PathBuf,
+        column: String,
+        others: usize,
+        rows: usize,
+        example: String,
+        line: u64,
+    },
     /// No such metric.
     #[error("there is no metric `{name}`; {hint}")]
     UnknownMetric { name: String, hint: String },
@@ -77,16 +84,22 @@ pub enum DataError {
     #[error("metric {metric} does not suit target {column}: {why}; use one of {alternatives}")]
     MetricTask { metric: String, column: String, why: String, alternatives: String },
     /// A target that tells rows apart rather than classes.
-    #[error("target {column} has {classes} classes in {rows} rows and looks like an identifier or free text; choose another column with --target")]
+    #[error(
+        "target {column} has {classes} classes in {rows} rows and looks like an identifier or free text; choose another column with --target"
+    )]
     TooManyClasses { column: String, classes: String, rows: usize },
     /// A class that cannot be in every fold.
-    #[error("class {class} of target {column} has {rows} rows{others}, {folds} folds need at least {folds} of each class; remove the rows of such a class, merge it with another, or give more rows")]
+    #[error(
+        "class {class} of target {column} has {rows} rows{others}, {folds} folds need at least {folds} of each class; remove the rows of such a class, merge it with another, or give more rows"
+    )]
     RareClass { column: String, class: String, rows: usize, others: String, folds: u32 },
     /// Too few rows for the folds.
     #[error("`{}` has {rows} rows with a target, {folds} folds need at least {needed}; give more rows", .path.display())]
     FewRows { path: PathBuf, rows: usize, folds: u32, needed: usize },
     /// Too few rows once some are sealed.
-    #[error("with --holdout {holdout} only {left} of {what} are left for {folds} folds, which need {needed}; lower --holdout or give more rows")]
+    #[error(
+        "with --holdout {holdout} only {left} of {what} are left for {folds} folds, which need {needed}; lower --holdout or give more rows"
+    )]
     FewAfterHoldout { holdout: f64, left: usize, what: String, folds: u32, needed: usize },
     /// A fraction out of range.
     #[error("holdout {value} is out of range; give a fraction from 0.05 to 0.5, or none")]
@@ -95,7 +108,9 @@ pub enum DataError {
     #[error("{folds} folds cannot be made; give 2 to 100")]
     BadFolds { folds: u32 },
     /// Fewer groups than folds.
-    #[error("group column {column} has {groups} groups, {folds} folds need at least {needed}; give more groups or another --group")]
+    #[error(
+        "group column {column} has {groups} groups, {folds} folds need at least {needed}; give more groups or another --group"
+    )]
     FewGroups { column: String, groups: usize, folds: u32, needed: usize },
     /// A time column that does not order every row.
     #[error("time column {column} of `{}` {problem}; --time needs a number or a date (YYYY-MM-DD) in every row", .path.display())]

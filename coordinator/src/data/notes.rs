@@ -18,7 +18,10 @@ const LISTED: usize = 6;
 pub(super) fn write(findings: &Findings) -> Vec<String> {
     let mut notes = goal_notes(findings);
     if findings.content.encoding == Encoding::Latin1 {
-        notes.push("the file is not utf-8 and is read as latin-1; save it as utf-8 if names or labels look wrong".to_owned());
+        notes.push(
+            "the file is not utf-8 and is read as latin-1; save it as utf-8 if names or labels look wrong"
+                .to_owned(),
+        );
     }
     notes.extend(left_out_notes(&findings.columns));
     notes.extend(used_notes(findings));
@@ -36,7 +39,9 @@ fn goal_notes(findings: &Findings) -> Vec<String> {
     )];
     let numeric = pass.stats.get(findings.roles.target).is_some_and(Stats::is_numeric);
     match goal.task {
-        Task::Classification if numeric => notes.push("to predict it as a quantity instead, use --metric rmse".to_owned()),
+        Task::Classification if numeric => {
+            notes.push("to predict it as a quantity instead, use --metric rmse".to_owned());
+        }
         Task::Regression if goal.could_be_classes => {
             notes.push("to predict it as classes instead, use --metric accuracy".to_owned());
         }
@@ -57,9 +62,9 @@ fn rows(count: usize) -> (String, &'static str) {
 /// One sentence for each reason that columns are left out.
 fn left_out_notes(columns: &[Column]) -> Vec<String> {
     let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
-    let unused = columns.iter().filter(|c| {
-        matches!(c.kind, ColumnKind::Id | ColumnKind::Constant | ColumnKind::Dropped)
-    });
+    let unused = columns
+        .iter()
+        .filter(|c| matches!(c.kind, ColumnKind::Id | ColumnKind::Constant | ColumnKind::Dropped));
     for column in unused {
         match reasons.iter_mut().find(|(reason, _)| *reason == column.treatment) {
             Some((_, names)) => names.push(&column.name),
@@ -79,21 +84,22 @@ fn used_notes(findings: &Findings) -> Vec<String> {
     let used: Vec<(&Column, &Stats)> = findings.columns.iter().zip(&findings.pass.stats).collect();
     let mut notes = Vec::new();
     let mut about = |holds: &dyn Fn(&Column, &Stats) -> bool, what: &str| {
-        let names: Vec<&str> = used.iter().filter(|(c, s)| holds(c, s)).map(|(c, _)| c.name.as_str()).collect();
+        let names: Vec<&str> =
+            used.iter().filter(|(c, s)| holds(c, s)).map(|(c, _)| c.name.as_str()).collect();
         if !names.is_empty() {
             notes.push(format!("{} {what}", subject(&names)));
         }
     };
-    about(&|c, _| c.kind == ColumnKind::Date, "date, used as year, month, day, weekday, hour and days since 1970");
+    about(
+        &|c, _| c.kind == ColumnKind::Date,
+        "date, used as year, month, day, weekday, hour and days since 1970",
+    );
     about(
         &|c, s| matches!(c.kind, ColumnKind::Date | ColumnKind::Time) && s.forms.is_ambiguous(),
         "day and month could be confused, read as month/day/year; write YYYY-MM-DD if that is wrong",
     );
     about(&|c, _| c.kind == ColumnKind::Text, "text, whose words are counted");
-    about(
-        &|c, _| c.kind.is_feature() && c.infinite > 0,
-        "infinite or undefined numbers count as missing",
-    );
+    about(&|c, _| c.kind.is_feature() && c.infinite > 0, "infinite or undefined numbers count as missing");
     about(
         &|c, _| c.kind == ColumnKind::Categorical && c.distinct > MANY_CATEGORIES,
         "category with many values; rare ones say little",
@@ -105,14 +111,8 @@ fn used_notes(findings: &Findings) -> Vec<String> {
         },
         "named like an identifier but its values repeat; if rows of one value belong together, use --group, else --drop",
     );
-    about(
-        &|c, _| c.suspicious_zeros > 0,
-        "zeros far from all other values, which may stand for \"unknown\"",
-    );
-    about(
-        &|c, s| c.kind == ColumnKind::Group && s.missing > 0,
-        "rows without a group count as one group",
-    );
+    about(&|c, _| c.suspicious_zeros > 0, "zeros far from all other values, which may stand for \"unknown\"");
+    about(&|c, s| c.kind == ColumnKind::Group && s.missing > 0, "rows without a group count as one group");
     for (column, stats) in &used {
         notes.extend(almost(column, stats));
     }

@@ -3,12 +3,12 @@
 use ar_common::{Digest, Metric, Splits, TabularSpec, Task};
 use serde::Serialize;
 
+use super::Request;
 use super::content::{Content, Encoding};
 use super::notes;
 use super::splits::Split;
 use super::table::Pass;
 use super::target::{Goal, Roles};
-use super::Request;
 
 /// What a column is. The names in JSON are those of `study.json`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -222,7 +222,8 @@ pub(super) struct Findings {
 pub(super) fn assemble(request: &Request<'_>, findings: Findings) -> Profile {
     let notes = notes::write(&findings);
     let Findings { content, delimiter, roles, pass, goal, columns, split } = findings;
-    let name = |index: Option<usize>| index.and_then(|index| columns.get(index)).map(|column| column.name.clone());
+    let name =
+        |index: Option<usize>| index.and_then(|index| columns.get(index)).map(|column| column.name.clone());
     let dropped = columns.iter().zip(&roles.dropped).filter(|(_, dropped)| **dropped);
     let features = columns.iter().filter(|column| column.kind.is_feature());
     Profile {

@@ -45,7 +45,10 @@ pub(super) fn decide(
 ) -> Result<Split, DataError> {
     let parts = parts(request, roles, pass, goal)?;
     let short = |fraction: f64| {
-        parts.iter().map(|part| (part, part.count - sealed(part.count, fraction))).find(|(p, left)| *left < p.needed)
+        parts
+            .iter()
+            .map(|part| (part, part.count - sealed(part.count, fraction)))
+            .find(|(p, left)| *left < p.needed)
     };
     let rows = pass.rows;
     match request.holdout {
@@ -69,8 +72,9 @@ pub(super) fn decide(
 fn auto(rows: usize, short: Option<(&Part, usize)>) -> Split {
     let sealed = sealed(rows, AUTO_FRACTION);
     if sealed < AUTO_ROWS {
-        let reason =
-            format!("no rows are sealed: a fifth would be {sealed}, and fewer than {AUTO_ROWS} say too little");
+        let reason = format!(
+            "no rows are sealed: a fifth would be {sealed}, and fewer than {AUTO_ROWS} say too little"
+        );
         return Split { holdout: None, reason };
     }
     if let Some((part, left)) = short {
@@ -103,7 +107,11 @@ fn parts(request: &Request<'_>, roles: &Roles, pass: &Pass, goal: &Goal) -> Resu
     {
         let rare = goal.classes.iter().filter(|class| class.1 < folds).count();
         if rare > 0 {
-            let others = if rare > 1 { format!(" (and {} more classes are as rare)", rare - 1) } else { String::new() };
+            let others = if rare > 1 {
+                format!(" (and {} more classes are as rare)", rare - 1)
+            } else {
+                String::new()
+            };
             let (class, column) = (show(label), show(&goal.target));
             return Err(DataError::RareClass { column, class, rows: *count, others, folds: request.folds });
         }

@@ -72,7 +72,11 @@ impl Roles {
     }
 }
 
-fn refuse_clashes(names: &[String], named: &[(&'static str, usize)], dropped: &[bool]) -> Result<(), DataError> {
+fn refuse_clashes(
+    names: &[String],
+    named: &[(&'static str, usize)],
+    dropped: &[bool],
+) -> Result<(), DataError> {
     for (position, &(first, index)) in named.iter().enumerate() {
         let other = named.iter().skip(position + 1).find(|other| other.1 == index).map(|other| other.0);
         if let Some(second) = other.or(dropped[index].then_some("--drop")) {
@@ -144,7 +148,15 @@ pub(super) fn decide(
         let integers = stats.numbers.all_integers;
         let could_be_classes = !too_many(stats.distinct.count(), pass.rows, integers);
         let classes = Vec::new();
-        return Ok(Goal { target, task, task_reason, metric, metric_reason: None, could_be_classes, classes });
+        return Ok(Goal {
+            target,
+            task,
+            task_reason,
+            metric,
+            metric_reason: None,
+            could_be_classes,
+            classes,
+        });
     }
     refuse_too_many(request, &target, stats, pass)?;
     let classes = pass.classes.ranked();
@@ -242,8 +254,13 @@ fn refuse_unsuitable(
             let example = stats.first_text.as_ref().map(|first| show(&first.cell)).unwrap_or_default();
             (format!("it needs numbers and the target is text ({example})"), Task::Classification)
         }
-        Task::Classification if stats.is_numeric() && too_many(distinct, rows, stats.numbers.all_integers) => {
-            (format!("it needs classes and the target has {} distinct numbers", count(stats)), Task::Regression)
+        Task::Classification
+            if stats.is_numeric() && too_many(distinct, rows, stats.numbers.all_integers) =>
+        {
+            (
+                format!("it needs classes and the target has {} distinct numbers", count(stats)),
+                Task::Regression,
+            )
         }
         _ => return Ok(()),
     };

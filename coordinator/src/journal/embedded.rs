@@ -78,7 +78,7 @@ impl RedbJournal {
     pub(super) fn over(store: Store, dir: &Path) -> Result<Self, JournalError> {
         let lock = StoreLock::take(dir)?;
         let found = store.last()?;
-        let tail = open_tail(dir, &store.file().to_owned(), found)?;
+        let tail = open_tail(dir, store.file(), found)?;
         Self::start(Arc::new(store), tail, found, lock)
     }
 
@@ -120,7 +120,8 @@ impl Journal for RedbJournal {
     fn each(&mut self, visit: &mut dyn FnMut(Entry)) -> Result<(), JournalError> {
         let last = self.store.each(visit)?;
         if last < self.found {
-            let what = format!("it ends at record {last}, but record {} was there when it was opened", self.found);
+            let what =
+                format!("it ends at record {last}, but record {} was there when it was opened", self.found);
             return Err(JournalError::damaged(self.store.file(), what));
         }
         Ok(())

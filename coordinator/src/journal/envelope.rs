@@ -24,7 +24,11 @@ pub(super) enum Unreadable {
 }
 
 /// Adds the bytes of `record` to `buffer`.
-pub(super) fn encode(seq: Seq, record: &Record, buffer: &mut Vec<u8>) -> Result<(), rmp_serde::encode::Error> {
+pub(super) fn encode(
+    seq: Seq,
+    record: &Record,
+    buffer: &mut Vec<u8>,
+) -> Result<(), rmp_serde::encode::Error> {
     let start = buffer.len();
     buffer.push(FORMAT);
     buffer.extend_from_slice(&[0; HEADER - 1]);

@@ -61,7 +61,9 @@ pub enum JournalError {
         dir: PathBuf,
     },
     /// The caller's position is not the journal's; nothing was written.
-    #[error("records were to be journaled from position {got}, but {expected} is next; this is a bug, please report it")]
+    #[error(
+        "records were to be journaled from position {got}, but {expected} is next; this is a bug, please report it"
+    )]
     NotNext {
         /// Where the journal goes on.
         expected: Seq,
@@ -126,7 +128,9 @@ impl JournalError {
             redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => {
                 Self::InUse { dir: folder(file).to_owned(), holder: "another process".to_owned() }
             }
-            redb::Error::Io(source) if matches!(source.kind(), InvalidData | InvalidInput | UnexpectedEof) => {
+            redb::Error::Io(source)
+                if matches!(source.kind(), InvalidData | InvalidInput | UnexpectedEof) =>
+            {
                 Self::damaged(file, format!("it ends too early or names a place outside itself ({source})"))
             }
             redb::Error::Io(source) => Self::io(doing, file, source),

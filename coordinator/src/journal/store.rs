@@ -87,7 +87,8 @@ impl Store {
     pub(super) fn open(dir: &Path) -> Result<Self, JournalError> {
         let file = dir.join(NAME);
         recognise(&file)?;
-        let opened = quietly(|| Builder::new().set_cache_size(CACHE).set_check_integrity_on_open(true).open(&file));
+        let opened =
+            quietly(|| Builder::new().set_cache_size(CACHE).set_check_integrity_on_open(true).open(&file));
         let database = opened
             .map_err(|panic| JournalError::damaged(&file, panic))?
             .map_err(|e| JournalError::redb("open", &file, e.into()))?;
@@ -162,7 +163,9 @@ impl Store {
                 Ok(Some(Entry { seq, record }))
             }
             Some((_, Err(Unreadable::Damaged(what)))) => Err(self.damaged_at(seq, what)),
-            Some((_, Err(Unreadable::Newer(what)))) => Err(JournalError::Newer { file: self.file.clone(), seq, what }),
+            Some((_, Err(Unreadable::Newer(what)))) => {
+                Err(JournalError::Newer { file: self.file.clone(), seq, what })
+            }
         }
     }
 

@@ -41,7 +41,8 @@ impl Tail {
         let mut bytes = Vec::new();
         self.file.seek(SeekFrom::Start(0))?;
         (&self.file).take(SIZE as u64 + 1).read_to_end(&mut bytes)?;
-        let seq = bytes.get(8..16).and_then(|seq| seq.try_into().ok()).map(|seq| Seq(u64::from_le_bytes(seq)));
+        let seq =
+            bytes.get(8..16).and_then(|seq| seq.try_into().ok()).map(|seq| Seq(u64::from_le_bytes(seq)));
         Ok(seq.filter(|seq| bytes == image(*seq)))
     }
 

@@ -59,7 +59,8 @@ pub fn read(folder: &Path) -> Result<Report, FindError> {
     let path = folder.join("results.json");
     let wrong = |why: String| FindError::Unreadable { path: path.clone(), why };
     let bytes = std::fs::read(&path).map_err(|error| wrong(error.to_string()))?;
-    let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
+    let value: serde_json::Value =
+        serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
     let version = value.get("version").and_then(serde_json::Value::as_u64);
     if version != Some(u64::from(Report::VERSION)) {
         let found = version.map_or("of no version".to_owned(), |version| format!("of version {version}"));
@@ -77,8 +78,11 @@ pub fn all(root: &Path) -> io::Result<Vec<(PathBuf, Result<Report, FindError>)>>
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
     };
-    let mut folders: Vec<PathBuf> =
-        entries.flatten().map(|entry| entry.path()).filter(|path| path.join("results.json").is_file()).collect();
+    let mut folders: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.join("results.json").is_file())
+        .collect();
     folders.sort();
     Ok(folders.into_iter().map(|folder| (folder.clone(), read(&folder))).collect())
 }
@@ -95,16 +99,21 @@ pub fn find(root: &Path, asked: &str) -> Result<PathBuf, FindError> {
     }
     let folders: Vec<PathBuf> = match all(root) {
         Ok(found) => found.into_iter().map(|(folder, _)| folder).collect(),
-        Err(error) => return Err(FindError::Unreadable { path: root.to_owned(), why: error.to_string() }),
+        Err(error) => {
+            return Err(FindError::Unreadable { path: root.to_owned(), why: error.to_string() });
+        }
     };
     if folders.is_empty() {
         return Err(FindError::Empty(root.to_owned()));
     }
-    let name_of = |folder: &Path| folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let name_of =
+        |folder: &Path| folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let matches = |folder: &&PathBuf| {
         let name = name_of(folder);
         let (study, id) = name.rsplit_once('-').unwrap_or((&name, ""));
-        name == asked || study == asked || (asked.len() >= 4 && !id.is_empty() && (id.starts_with(asked) || asked.starts_with(id)))
+        name == asked
+            || study == asked
+            || (asked.len() >= 4 && !id.is_empty() && (id.starts_with(asked) || asked.starts_with(id)))
     };
     let found: Vec<&PathBuf> = folders.iter().filter(matches).collect();
     match found.as_slice() {

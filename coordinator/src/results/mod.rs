@@ -24,8 +24,11 @@ pub fn folder_name(report: &Report) -> String {
 
 /// A name that is one plain path component everywhere.
 fn plain(name: &str) -> String {
-    let plain: String =
-        name.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' }).take(60).collect();
+    let plain: String = name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' })
+        .take(60)
+        .collect();
     let plain = plain.trim_matches(['-', '.']);
     if plain.is_empty() { "study".to_owned() } else { plain.to_owned() }
 }
@@ -44,8 +47,12 @@ pub fn write(folder: &Path, report: &Report, state: &State, blobs: &BlobStore) -
 
 /// Copies what the last fit of the winner made.
 fn write_best(folder: &Path, report: &Report, state: &State, blobs: &BlobStore) -> io::Result<()> {
-    let Some(verdict) = &report.verdict else { return Ok(()) };
-    let Some(study) = state.studies.get(&StudyId(report.study.id.clone())) else { return Ok(()) };
+    let Some(verdict) = &report.verdict else {
+        return Ok(());
+    };
+    let Some(study) = state.studies.get(&StudyId(report.study.id.clone())) else {
+        return Ok(());
+    };
     let refit = state.experiments_of(study).filter(|e| e.block == Block::Refit && e.config == verdict.winner);
     let Some(measures) = refit.last().and_then(|e| e.outcome()).and_then(Outcome::measures) else {
         return Ok(());

@@ -1,7 +1,9 @@
 use std::collections::BTreeMap;
 
-use ar_common::{Attempt, Budget, Digest, Dimension, ExperimentId, Limits, Measures, Metric, Mode, OptionSpec, Seq};
 use ar_common::{Artifact, SealedScore, Space, Splits, StudySpec, TabularSpec, Verdict};
+use ar_common::{
+    Attempt, Budget, Digest, Dimension, ExperimentId, Limits, Measures, Metric, Mode, OptionSpec, Seq,
+};
 use ar_core::{Finish, PlannedExperiment, Record};
 
 use super::*;
@@ -34,7 +36,11 @@ fn spec() -> StudySpec {
         environment: Digest::of(b"lock"),
         code: Digest::of(b"code"),
         space: Space {
-            dimensions: vec![Dimension { name: "build_model".into(), options: model, inactive_under: BTreeMap::new() }],
+            dimensions: vec![Dimension {
+                name: "build_model".into(),
+                options: model,
+                inactive_under: BTreeMap::new(),
+            }],
         },
     }
 }
@@ -91,7 +97,10 @@ fn a_running_study_has_its_best_its_ranking_and_no_verdict() {
     );
     let report = Report::of(&state, &spec.id()).unwrap();
     assert_eq!(report.study.state, "running");
-    assert_eq!(report.best.as_ref().map(|best| (best.id, best.label.as_str())), Some((2, "build_model=tree")));
+    assert_eq!(
+        report.best.as_ref().map(|best| (best.id, best.label.as_str())),
+        Some((2, "build_model=tree"))
+    );
     let labels: Vec<&str> = report.ranking.iter().map(|ranked| ranked.label.as_str()).collect();
     assert_eq!(labels, ["build_model=tree", "base"], "the floor is no competitor");
     assert_eq!(report.floor.as_ref().map(|floor| floor.score), Some(0.55));
@@ -144,8 +153,15 @@ fn the_winner_and_the_sealed_score_are_written_whole() {
     let folder = tempfile::tempdir().unwrap();
     let blobs = BlobStore::open(&folder.path().join("blobs")).unwrap();
     let digest = blobs.put(b"print('pipeline')").unwrap();
-    let sealed =
-        SealedScore { score: 0.9, base_score: 0.8, difference: 0.1, low: 0.02, high: 0.2, level: 0.95, rows: 60 };
+    let sealed = SealedScore {
+        score: 0.9,
+        base_score: 0.8,
+        difference: 0.1,
+        low: 0.02,
+        high: 0.2,
+        level: 0.95,
+        rows: 60,
+    };
     let outcome = |measures| Some(Outcome::Done(measures));
     let artifacts = vec![Artifact { name: "pipeline.py".into(), digest }];
     let study = spec.id();
@@ -164,7 +180,11 @@ fn the_winner_and_the_sealed_score_are_written_whole() {
     );
     let report = Report::of(&state, &spec.id()).unwrap();
     assert_eq!(report.holdout.as_ref().map(|holdout| (holdout.rows, holdout.openings)), Some((60, 1)));
-    assert_eq!(report.verdict.as_ref().map(|v| (v.difference, v.low)), Some((None, None)), "JSON knows no NaN");
+    assert_eq!(
+        report.verdict.as_ref().map(|v| (v.difference, v.low)),
+        Some((None, None)),
+        "JSON knows no NaN"
+    );
 
     let name = folder_name(&report);
     assert!(name.starts_with("heart-statlog-..-x-") && !name.contains('/'), "{name}");
@@ -206,7 +226,10 @@ fn a_study_is_found_by_name_folder_or_digits_and_else_the_near_ones_are_named() 
     }
     assert_eq!(find(root, "concrete").unwrap(), root.join("concrete-77777777"));
     assert_eq!(find(root, "9999").unwrap(), root.join("heart-9999abcd"));
-    assert_eq!(find(root, root.join("heart-0123abcd").to_str().unwrap()).unwrap(), root.join("heart-0123abcd"));
+    assert_eq!(
+        find(root, root.join("heart-0123abcd").to_str().unwrap()).unwrap(),
+        root.join("heart-0123abcd")
+    );
     assert!(matches!(find(root, "heart"), Err(FindError::Ambiguous { names, .. }) if names.len() == 2));
     let near = find(root, "concret").unwrap_err().to_string();
     assert!(near.contains("did you mean concrete-77777777"), "{near}");

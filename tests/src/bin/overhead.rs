@@ -51,16 +51,24 @@ async fn no_op(figures: &Figures) {
     let cluster = Cluster::start(folder.path()).await;
     let heart = run::example("heart-statlog.csv");
     let rounds = (NO_OPS / 15 * 2).to_string();
-    let study = cluster.submit(&[&heart.to_string_lossy(), "--rounds", &rounds, "--holdout", "none"], &no_ops()).await;
-    let Ok((mut state, mut events)) = cluster.handle.watch().await else { return };
+    let study = cluster
+        .submit(&[&heart.to_string_lossy(), "--rounds", &rounds, "--holdout", "none"], &no_ops())
+        .await;
+    let Ok((mut state, mut events)) = cluster.handle.watch().await else {
+        return;
+    };
     let _worker = cluster.worker("one", SLOTS);
     let (mut ends, mut spent) = (Vec::new(), Vec::new());
     while ends.len() < NO_OPS {
         let Ok(event) = events.recv().await else { break };
-        let Event::Records(_, records) = event else { continue };
+        let Event::Records(_, records) = event else {
+            continue;
+        };
         for record in records.iter() {
             state.apply(record);
-            let Record::Done { outcome, .. } = record else { continue };
+            let Record::Done { outcome, .. } = record else {
+                continue;
+            };
             ends.push(Instant::now());
             spent.extend(outcome.measures().map(|measures| measures.seconds * 1e3));
         }
@@ -79,9 +87,18 @@ async fn no_op(figures: &Figures) {
     let inside = quantile(&mut spent, 0.5);
     let done = spent.len() as f64 / ends.len().max(1) as f64;
     figures.tell("no-op experiments that ended with a score", done * 100.0, "%", "= 100", &[]);
-    figures.tell("overhead per experiment, 2 slots, p50", quantile(&mut turns, 0.5) - inside, "ms", "< 15", &[("fresh process", 1280.0)]);
+    figures.tell(
+        "overhead per experiment, 2 slots, p50",
+        quantile(&mut turns, 0.5) - inside,
+        "ms",
+        "< 15",
+        &[("fresh process", 1280.0)],
+    );
     figures.tell("overhead per experiment, 2 slots, p95", quantile(&mut turns, 0.95) - inside, "ms", "", &[]);
-    let all = ends.first().zip(ends.last()).map_or(f64::NAN, |(first, last)| last.duration_since(*first).as_secs_f64());
+    let all = ends
+        .first()
+        .zip(ends.last())
+        .map_or(f64::NAN, |(first, last)| last.duration_since(*first).as_secs_f64());
     figures.tell("no-op experiments per second, 2 slots", ends.len() as f64 / all, "1/s", "", &[]);
 }
 
@@ -93,8 +110,16 @@ fn heart(figures: &Figures) {
         let out = folder.path().join("out");
         let heart = run::example("heart-statlog.csv");
         let began = Instant::now();
-        let arguments =
-            ["run", &heart.to_string_lossy(), "--out", &out.to_string_lossy(), "--slots", "2", "--seed", seed];
+        let arguments = [
+            "run",
+            &heart.to_string_lossy(),
+            "--out",
+            &out.to_string_lossy(),
+            "--slots",
+            "2",
+            "--seed",
+            seed,
+        ];
         let mut running = Running::start(&arguments);
         let watch = MemoryWatch::start(&out);
         running.until(is_experiment);
@@ -109,7 +134,13 @@ fn heart(figures: &Figures) {
             peaks.entry(name).or_default().push(bytes as f64 / f64::from(1 << 20));
         }
     }
-    figures.tell("60 experiments on heart-statlog, median of 3 seeds", quantile(&mut whole, 0.5), "s", "< 20", &[]);
+    figures.tell(
+        "60 experiments on heart-statlog, median of 3 seeds",
+        quantile(&mut whole, 0.5),
+        "s",
+        "< 20",
+        &[],
+    );
     figures.tell("time to the first result", quantile(&mut first, 0.5), "s", "", &[]);
     for (name, mut peaks) in peaks {
         figures.tell(&format!("peak memory of the {name}"), quantile(&mut peaks, 1.0), "MiB", "", &[]);
@@ -131,7 +162,8 @@ impl MemoryWatch {
             while !stop.load(Ordering::Relaxed) {
                 let all = processes::of(&out);
                 for process in &all {
-                    let by_server = all.iter().any(|p| p.pid == process.parent && p.command.contains("ar_runner serve"));
+                    let by_server =
+                        all.iter().any(|p| p.pid == process.parent && p.command.contains("ar_runner serve"));
                     let name = match process.command.as_str() {
                         command if command.contains("ar_runner serve") && by_server => "largest child",
                         command if command.contains("ar_runner serve") => "fork server",

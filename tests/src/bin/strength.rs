@@ -18,7 +18,8 @@ const TABLES: [(&str, &str, f64, bool); 4] = [
 
 fn main() {
     let figures = Figures::from_args();
-    let asked: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    let asked: Vec<String> =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
     for (table, metric, goal, more) in TABLES {
         if !asked.is_empty() && !asked.iter().any(|name| name == table) {
             continue;
@@ -40,7 +41,13 @@ fn main() {
         }
         let goal = format!("{} {goal}", if more { ">=" } else { "<=" });
         let median = quantile(&mut best, 0.5);
-        figures.tell(&format!("{table}: best seen of 60 ({metric}), median of 5 seeds"), median, metric, &goal, &[]);
+        figures.tell(
+            &format!("{table}: best seen of 60 ({metric}), median of 5 seeds"),
+            median,
+            metric,
+            &goal,
+            &[],
+        );
     }
 }
 

@@ -35,7 +35,9 @@ impl World {
             Fault::LoseProcesses { machine } => {
                 self.with_machine(of(machine), |machine, world| machine.lose_processes(world));
             }
-            Fault::Drain { machine, grace } => self.give_machine(of(machine), WorkerInput::Drain { grace_ms: grace }),
+            Fault::Drain { machine, grace } => {
+                self.give_machine(of(machine), WorkerInput::Drain { grace_ms: grace });
+            }
             Fault::FailPrepare { machine } => {
                 let machine = of(machine);
                 self.machines[machine].fail_prepare = true;

@@ -79,7 +79,9 @@ pub(crate) fn faults() -> impl Strategy<Value = (u64, Fault)> {
     // Most connections end fast; some hang for as long as a keep-alive, or for longer than a lease lives.
     let seen = || prop_oneof![3 => 0..500_u64, 1 => 10_000..60_000_u64];
     let down = || prop_oneof![2 => 1..10_000_u64, 1 => 10_000..120_000_u64];
-    let death = || (down(), any::<bool>()).prop_map(|(down, last_batch_survives)| Death { down, last_batch_survives });
+    let death = || {
+        (down(), any::<bool>()).prop_map(|(down, last_batch_survives)| Death { down, last_batch_survives })
+    };
     let fault = prop_oneof![
         4 => (machine(), seen(), seen(), prop::option::of(seen())).prop_map(|(machine, machine_sees, head_sees, late)| {
             Fault::Cut { machine, machine_sees, head_sees, late }

@@ -96,7 +96,8 @@ impl Head {
                 Effect::Plan { study, want, as_of, time } => {
                     // The state may be ahead of `as_of` by now, as it may be in the actor.
                     let plan = search(&self.core.state, &study, want, time);
-                    let ms = if dice.once_in(20) { dice.between(1_000, 60_000) } else { dice.between(1, 100) };
+                    let ms =
+                        if dice.once_in(20) { dice.between(1_000, 60_000) } else { dice.between(1, 100) };
                     agenda.put(now + ms, Event::Planned { head: self.id, study, as_of, plan });
                 }
             }
@@ -106,7 +107,9 @@ impl Head {
 
     /// Looks at the clock a little after the next lease lapses.
     fn plan_tick(&mut self, now: u64, agenda: &mut Agenda, dice: &mut Dice) {
-        let Some(lapse) = self.core.live.leases.values().map(|lease| lease.lapses.0).min() else { return };
+        let Some(lapse) = self.core.live.leases.values().map(|lease| lease.lapses.0).min() else {
+            return;
+        };
         if self.next_tick.is_none_or(|tick| tick <= now) {
             let tick = lapse.max(now) + dice.between(0, 200);
             self.next_tick = Some(tick);

@@ -24,7 +24,9 @@ impl World {
     }
 
     pub(crate) fn head_ends(&mut self, id: HeadId, last_batch_survives: bool) {
-        let Some(mut head) = self.heads.remove(&id) else { return };
+        let Some(mut head) = self.heads.remove(&id) else {
+            return;
+        };
         if self.ruler == Some(id) {
             self.ruler = None;
             self.ledger.check(&head.core, head.not_durable());
@@ -44,7 +46,9 @@ impl World {
     }
 
     pub(crate) fn appended(&mut self, id: HeadId) {
-        let Some(head) = self.heads.get_mut(&id) else { return };
+        let Some(head) = self.heads.get_mut(&id) else {
+            return;
+        };
         let Some(batch) = head.take_writing() else { return };
         if self.ruler != Some(id) {
             // The journal knows a later epoch: a deposed coordinator ends.
@@ -64,7 +68,9 @@ impl World {
     }
 
     pub(crate) fn with_head(&mut self, id: HeadId, act: impl FnOnce(&mut Head)) {
-        let Some(head) = self.heads.get_mut(&id) else { return };
+        let Some(head) = self.heads.get_mut(&id) else {
+            return;
+        };
         act(head);
         let wishes = head.flush(self.now, &mut self.agenda, &mut self.dice);
         self.grant_wishes(id, wishes);
@@ -100,7 +106,9 @@ impl World {
             WorkerFrame::Heartbeat { leases, draining } => Input::Heartbeat { session, leases, draining },
             WorkerFrame::Started { lease } => Input::Started { session, lease },
             WorkerFrame::Released { leases } => Input::Released { session, leases },
-            WorkerFrame::Completed { lease, outcome, digest } => Input::Completed { session, lease, outcome, digest },
+            WorkerFrame::Completed { lease, outcome, digest } => {
+                Input::Completed { session, lease, outcome, digest }
+            }
         };
         self.give_head(head, input);
     }

@@ -45,7 +45,10 @@ impl Ledger {
                     met.lost_running += 1;
                     let losses = self.losses.entry(*experiment).or_default();
                     *losses += 1;
-                    assert!(*losses < 3, "experiment {experiment} was lost {losses} times while it ran and goes on");
+                    assert!(
+                        *losses < 3,
+                        "experiment {experiment} was lost {losses} times while it ran and goes on"
+                    );
                 }
             }
             Record::Done { experiment, lease, outcome, .. } => self.ended(*experiment, *lease, outcome, met),
@@ -83,7 +86,11 @@ impl Ledger {
         match frame {
             CoordinatorFrame::Ack { lease } => {
                 let kept = self.end_of(lease.experiment);
-                assert_eq!(kept, Some(Some(lease.lease)), "I1: {lease:?} was acknowledged and is not in the journal");
+                assert_eq!(
+                    kept,
+                    Some(Some(lease.lease)),
+                    "I1: {lease:?} was acknowledged and is not in the journal"
+                );
                 met.repeats += u32::from(self.acked.insert(lease.experiment, lease.lease).is_some());
             }
             CoordinatorFrame::Grant(grant) => {
@@ -98,9 +105,9 @@ impl Ledger {
 
     /// A process starts under a lease: the journal granted it, while its experiment had not ended.
     pub(crate) fn starts(&self, lease: LeaseRef) {
-        let end = self.journal.iter().position(|record| {
-            matches!(record, Record::Done { experiment, .. } if *experiment == lease.experiment)
-        });
+        let end = self.journal.iter().position(
+            |record| matches!(record, Record::Done { experiment, .. } if *experiment == lease.experiment),
+        );
         let after = end.is_some_and(|end| lease.lease.seq > Seq(end as u64 + 1));
         assert!(!after, "{lease:?} was granted after its experiment had ended");
     }
@@ -133,7 +140,9 @@ impl Ledger {
         let mut ends: BTreeMap<ExperimentId, u32> = BTreeMap::new();
         let mut best: BTreeMap<StudyId, (f64, ExperimentId)> = BTreeMap::new();
         for record in &self.journal {
-            let Record::Done { experiment, outcome, .. } = record else { continue };
+            let Record::Done { experiment, outcome, .. } = record else {
+                continue;
+            };
             *ends.entry(*experiment).or_default() += 1;
             let entry = self.state.experiment(*experiment).unwrap();
             if let (Block::FIRST, Some(score)) = (entry.block, outcome.score()) {

@@ -24,7 +24,13 @@ impl Link {
         Self { id, machine, boot, head, cut: None, deaf: false, last_at_head: 0, last_at_machine: 0 }
     }
 
-    pub(crate) fn carry_to_head(&mut self, now: u64, frame: WorkerFrame, agenda: &mut Agenda, dice: &mut Dice) {
+    pub(crate) fn carry_to_head(
+        &mut self,
+        now: u64,
+        frame: WorkerFrame,
+        agenda: &mut Agenda,
+        dice: &mut Dice,
+    ) {
         if self.cut.is_some_and(|cut| cut <= now) {
             return;
         }

@@ -95,7 +95,10 @@ impl Machine {
             hardware: Hardware::default(),
         };
         self.worker = Some(Worker::new(identity, self.disk.values().cloned().collect()));
-        world.agenda.put(world.now + world.dice.between(1, 100), Event::Connect { machine: self.id, boot: self.boot });
+        world.agenda.put(
+            world.now + world.dice.between(1, 100),
+            Event::Connect { machine: self.id, boot: self.boot },
+        );
     }
 
     /// Its process ends with all it ran. What was being written may or may not have reached the disk.
@@ -119,7 +122,9 @@ impl Machine {
 
     /// Gives the session an input and does what it says, as far as that is this machine's to do.
     pub(crate) fn step(&mut self, input: Input, world: &mut Shared<'_>) -> Vec<Wish> {
-        let Some(worker) = &mut self.worker else { return vec![] };
+        let Some(worker) = &mut self.worker else {
+            return vec![];
+        };
         if let Input::Frame { frame: ar_common::frames::CoordinatorFrame::Ack { lease }, .. } = &input {
             self.answered.insert(lease.experiment);
         }
@@ -147,10 +152,17 @@ impl Machine {
         match effect {
             Effect::Send(frame) => return Some(Wish::Send(Box::new(frame))),
             Effect::Prepare { study, .. } => {
-                let ms = if world.dice.once_in(4) { world.dice.between(1_000, 60_000) } else { world.dice.between(1, 100) };
+                let ms = if world.dice.once_in(4) {
+                    world.dice.between(1_000, 60_000)
+                } else {
+                    world.dice.between(1, 100)
+                };
                 let stands = !std::mem::take(&mut self.fail_prepare) || world.healed;
                 world.met.not_ready += u32::from(!stands);
-                world.agenda.put(world.now + ms, Event::Prepared { machine: self.id, boot: self.boot, study, stands });
+                world.agenda.put(
+                    world.now + ms,
+                    Event::Prepared { machine: self.id, boot: self.boot, study, stands },
+                );
             }
             Effect::Run(grant) => self.run(&grant, world),
             Effect::Stop { lease, grace_ms } => {
@@ -209,7 +221,9 @@ impl Machine {
 
     /// Something happens to a process, if it is still there.
     pub(crate) fn happens(&mut self, run: u64, what: Moment, world: &mut Shared<'_>) -> Vec<Wish> {
-        let Some((lease, process)) = self.processes.iter().find(|(_, process)| process.run == run) else { return vec![] };
+        let Some((lease, process)) = self.processes.iter().find(|(_, process)| process.run == run) else {
+            return vec![];
+        };
         let (lease, must_end) = (*lease, process.must_end);
         assert!(world.now <= must_end, "I10: {lease:?} outlived its deadline and grace");
         let input = match what {
@@ -238,7 +252,9 @@ impl Machine {
     }
 
     pub(crate) fn spooled(&mut self, lease: LeaseRef, world: &mut Shared<'_>) -> Vec<Wish> {
-        let Some(entry) = self.writing.remove(&lease) else { return vec![] };
+        let Some(entry) = self.writing.remove(&lease) else {
+            return vec![];
+        };
         self.disk.insert(lease, entry);
         self.step(Input::Spooled { lease }, world)
     }
@@ -251,7 +267,10 @@ impl Machine {
     /// Whether nothing is left to do here.
     pub(crate) fn is_idle(&self) -> bool {
         let counts = self.worker.as_ref().map(Worker::counts);
-        counts == Some((0, 0, 0)) && self.processes.is_empty() && self.disk.is_empty() && self.writing.is_empty()
+        counts == Some((0, 0, 0))
+            && self.processes.is_empty()
+            && self.disk.is_empty()
+            && self.writing.is_empty()
     }
 
     /// Whether a process runs longer than it may.

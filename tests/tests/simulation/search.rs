@@ -25,7 +25,11 @@ pub(crate) fn spec(seed: u64) -> StudySpec {
             inactive_under: BTreeMap::new(),
             only_with: BTreeMap::new(),
         };
-        Dimension { name: name.to_owned(), options: names.map(option).collect(), inactive_under: BTreeMap::new() }
+        Dimension {
+            name: name.to_owned(),
+            options: names.map(option).collect(),
+            inactive_under: BTreeMap::new(),
+        }
     };
     StudySpec {
         version: StudySpec::VERSION,

@@ -48,7 +48,8 @@ impl World {
         }
         let heals_at = last + 1;
         agenda.put(heals_at, Event::Heal);
-        let machines: Vec<Machine> = setup.slots.iter().enumerate().map(|(id, slots)| Machine::new(id, *slots)).collect();
+        let machines: Vec<Machine> =
+            setup.slots.iter().enumerate().map(|(id, slots)| Machine::new(id, *slots)).collect();
         let mut world = Self {
             now: 0,
             seed: setup.seed,
@@ -86,7 +87,11 @@ impl World {
             }
             let Some((at, event)) = self.agenda.next() else { panic!("I8: nothing happens any more") };
             let stuck = at > self.heals_at + DAY || count > EVENTS;
-            assert!(!stuck, "I8: not all ended by {at} ms ({count} events): {:#?}", self.ledger.state.experiments);
+            assert!(
+                !stuck,
+                "I8: not all ended by {at} ms ({count} events): {:#?}",
+                self.ledger.state.experiments
+            );
             self.now = at;
             self.happens(event);
         }
@@ -99,7 +104,8 @@ impl World {
             && self.ledger.state.studies.len() == self.specs.len()
             && self.ledger.state.studies.values().all(ar_core::Study::is_finished)
             && self.machines.iter().all(Machine::is_idle)
-            && ruler.is_some_and(|head| head.core.live.leases.is_empty() && head.not_durable().next().is_none())
+            && ruler
+                .is_some_and(|head| head.core.live.leases.is_empty() && head.not_durable().next().is_none())
     }
 
     fn happens(&mut self, event: Event) {
@@ -130,11 +136,14 @@ impl World {
                 self.machines[machine].check_deadlines(self.now);
             }
             Event::Prepared { machine, boot, study, stands } if self.lives(machine, boot) => {
-                self.give_machine(machine, if stands {
-                    WorkerInput::Prepared { study, unavailable: vec![], facts: String::new() }
-                } else {
-                    WorkerInput::PrepareFailed { study, why: "no network".into() }
-                });
+                self.give_machine(
+                    machine,
+                    if stands {
+                        WorkerInput::Prepared { study, unavailable: vec![], facts: String::new() }
+                    } else {
+                        WorkerInput::PrepareFailed { study, why: "no network".into() }
+                    },
+                );
             }
             Event::Process { machine, boot, run, what } if self.lives(machine, boot) => {
                 self.with_machine(machine, |machine, world| machine.happens(run, what, world));
@@ -148,7 +157,9 @@ impl World {
                 let now = self.now;
                 self.with_head(head, |head| head.tick(now));
             }
-            Event::Planned { head, study, as_of, plan } => self.give_head(head, Input::Planned { study, as_of, plan }),
+            Event::Planned { head, study, as_of, plan } => {
+                self.give_head(head, Input::Planned { study, as_of, plan });
+            }
             Event::HeadStarts if self.ruler.is_none() => self.head_starts(),
             Event::HeadEnds { head } if self.ruler != Some(head) => self.head_ends(head, false),
             Event::Fault(fault) => self.breaks(fault),

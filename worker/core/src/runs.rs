@@ -28,7 +28,9 @@ impl Worker {
     /// Starts waiting attempts while slots are free.
     pub(crate) fn fill_slots(&mut self, now: Millis) {
         while self.running.len() < self.identity.slots as usize {
-            let Some(grant) = self.queue.pop_front() else { return };
+            let Some(grant) = self.queue.pop_front() else {
+                return;
+            };
             let deadline = now + grant.deadline_ms;
             self.effects.push(Effect::Run(grant.clone()));
             self.running.insert(grant.lease, Running { grant, deadline, stopping: None, losses: 0 });
@@ -36,7 +38,9 @@ impl Worker {
     }
 
     pub(crate) fn stop(&mut self, lease: LeaseRef, why: Stopping) {
-        let Some(run) = self.running.get_mut(&lease) else { return };
+        let Some(run) = self.running.get_mut(&lease) else {
+            return;
+        };
         if run.stopping.is_none() {
             // A twin's and a cancelled attempt's own clean-up is worth nothing to anyone.
             let grace_ms = match why {
@@ -68,7 +72,9 @@ impl Worker {
 
     /// The same matrix and model as an earlier experiment: its folds are already known.
     pub(crate) fn matrix(&mut self, lease: LeaseRef, hash: String) {
-        let Some(run) = self.running.get(&lease) else { return };
+        let Some(run) = self.running.get(&lease) else {
+            return;
+        };
         let key = (run.grant.study.clone(), run.grant.block, hash);
         let first = self.twins.entry(key).or_insert(lease.experiment);
         // The one that was planned first is the original, whichever came here first: else two workers
@@ -83,7 +89,9 @@ impl Worker {
     /// The same attempt starts again, a few times: the server that held it died, and whether this
     /// attempt or a neighbour brought it down is not known.
     pub(crate) fn lost(&mut self, lease: LeaseRef, why: &str, now: Millis) {
-        let Some(run) = self.running.get_mut(&lease) else { return };
+        let Some(run) = self.running.get_mut(&lease) else {
+            return;
+        };
         run.losses += 1;
         if run.stopping.is_none() && run.losses < LOSSES_TO_CRASH {
             run.deadline = now + run.grant.deadline_ms;
@@ -96,7 +104,9 @@ impl Worker {
     }
 
     pub(crate) fn ended(&mut self, lease: LeaseRef, outcome: Outcome) {
-        let Some(run) = self.running.remove(&lease) else { return };
+        let Some(run) = self.running.remove(&lease) else {
+            return;
+        };
         // A result that arrived before the stop took hold is a result: the work is done.
         let done = matches!(outcome, Outcome::Done(_));
         match run.stopping {

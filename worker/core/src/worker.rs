@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use ar_common::frames::{CoordinatorFrame, Grant, Hardware, HeldLease, Hello, LeaseRef, LeaseStage, WorkerFrame};
+use ar_common::frames::{
+    CoordinatorFrame, Grant, Hardware, HeldLease, Hello, LeaseRef, LeaseStage, WorkerFrame,
+};
 use ar_common::frames::{PROTOCOL_MAX, PROTOCOL_MIN, Unavailable};
 use ar_common::{Block, Digest, Epoch, ExperimentId, Millis, Outcome, StudyId, WorkerId};
 
@@ -267,7 +269,9 @@ impl Worker {
     }
 
     fn spooled(&mut self, lease: LeaseRef) {
-        let Some((entry, durable)) = self.spool.get_mut(&lease) else { return };
+        let Some((entry, durable)) = self.spool.get_mut(&lease) else {
+            return;
+        };
         *durable = true;
         let SpoolEntry { lease, outcome, digest } = entry.clone();
         self.send(WorkerFrame::Completed { lease, outcome, digest });

@@ -26,7 +26,8 @@ fn collect(dir: &Dir<'static>, files: &mut Vec<(String, &'static [u8])>) {
             DirEntry::Dir(dir) => collect(dir, files),
             // Byte code of whoever ran the tests here must not travel.
             DirEntry::File(file) if file.path().extension().is_some_and(|ext| ext == "py") => {
-                let path: Vec<_> = file.path().components().map(|c| c.as_os_str().to_string_lossy()).collect();
+                let path: Vec<_> =
+                    file.path().components().map(|c| c.as_os_str().to_string_lossy()).collect();
                 files.push((format!("ar_runner/{}", path.join("/")), file.contents()));
             }
             DirEntry::File(_) => {}

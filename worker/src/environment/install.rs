@@ -78,19 +78,7 @@ impl Installer {
         let requirements = folder.join("requirements.lock");
         std::fs::write(&requirements, lock).map_err(failed)?;
         let python = folder.join("bin").join("python");
-        let mut install = match self {
-            Self::Uv(uv) => {
-                let mut command = Command::new(uv);
-                command.args(["pip", "install", "--no-deps", "--python"]).arg(&python);
-                command
-            }
-            Self::Pip { .. } => {
-                let mut command = Command::new(&python);
-                command.args(["-m", "pip", "install", "--no-deps", "--no-compile", "--only-binary", ":all:"]);
-                command.args(["--progress-bar", "off", "--no-input", "--disable-pip-version-check"]);
-                command
-            }
-        };
+        let mut install = self.install(&python);
         install.arg("-r").arg(&requirements);
         run(&mut install, &mut log, progress).await.map_err(install_error)?;
         progress("compiling the Python packages".to_owned());
@@ -102,6 +90,23 @@ impl Installer {
             tracing::info!(why, "some of the packages were not compiled");
         }
         Ok(())
+    }
+
+    /// The command that installs, but for what it installs.
+    fn install(&self, python: &Path) -> Command {
+        match self {
+            Self::Uv(uv) => {
+                let mut command = Command::new(uv);
+                command.args(["pip", "install", "--no-deps", "--python"]).arg(python);
+                command
+            }
+            Self::Pip { .. } => {
+                let mut command = Command::new(python);
+                command.args(["-m", "pip", "install", "--no-deps", "--no-compile", "--only-binary", ":all:"]);
+                command.args(["--progress-bar", "off", "--no-input", "--disable-pip-version-check"]);
+                command
+            }
+        }
     }
 }
 

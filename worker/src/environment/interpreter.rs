@@ -55,7 +55,11 @@ pub(super) fn candidates() -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let names = ["python3.13", "python3.12", "python3.11", "python3", "python3.14", "python3.10", "python"];
     let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
-    names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name))).filter(|p| p.is_file()).collect()
+    names
+        .iter()
+        .flat_map(|name| folders.iter().map(move |folder| folder.join(name)))
+        .filter(|p| p.is_file())
+        .collect()
 }
 
 async fn ask(python: &Path, script: &str) -> Result<String, String> {

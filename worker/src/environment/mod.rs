@@ -72,7 +72,9 @@ pub enum EnvironmentError {
         why: String,
     },
     /// The interpreter that was named lacks packages.
-    #[error("{python} lacks {missing}; run `{python} -m pip install {packages}`, or leave --python out to have an environment made")]
+    #[error(
+        "{python} lacks {missing}; run `{python} -m pip install {packages}`, or leave --python out to have an environment made"
+    )]
     Lacks {
         /// Which.
         python: PathBuf,
@@ -82,7 +84,9 @@ pub enum EnvironmentError {
         packages: String,
     },
     /// `python -m venv` does not work.
-    #[error("{python} cannot make a virtual environment ({why}); on Debian and Ubuntu `apt install python{version}-venv` mends that")]
+    #[error(
+        "{python} cannot make a virtual environment ({why}); on Debian and Ubuntu `apt install python{version}-venv` mends that"
+    )]
     NoVenv {
         /// Which interpreter.
         python: PathBuf,
@@ -92,7 +96,9 @@ pub enum EnvironmentError {
         why: String,
     },
     /// The packages could not be installed.
-    #[error("cannot install the Python packages ({why}); see {log}, check the network or the proxy, and run the same command again, or name a Python that has them with --python PATH")]
+    #[error(
+        "cannot install the Python packages ({why}); see {log}, check the network or the proxy, and run the same command again, or name a Python that has them with --python PATH"
+    )]
     Install {
         /// What the installer said last.
         why: String,
@@ -171,16 +177,25 @@ async fn own(python: &Path) -> Result<Environment, EnvironmentError> {
     if missing.is_empty() {
         return Ok(Environment { python: python.to_owned(), version: version.text });
     }
-    let package = |module: &str| if module == "sklearn" { "scikit-learn".to_owned() } else { module.to_owned() };
+    let package = |module: &str| {
+        if module == "sklearn" { "scikit-learn".to_owned() } else { module.to_owned() }
+    };
     Err(EnvironmentError::Lacks {
         python: python.to_owned(),
-        missing: missing.iter().map(|(module, why)| format!("{module} ({why})")).collect::<Vec<_>>().join(", "),
+        missing: missing
+            .iter()
+            .map(|(module, why)| format!("{module} ({why})"))
+            .collect::<Vec<_>>()
+            .join(", "),
         packages: missing.iter().map(|(module, _)| package(module)).collect::<Vec<_>>().join(" "),
     })
 }
 
 /// Waits for the lock on an environment; it falls with the process that holds it.
-async fn lock(path: PathBuf, progress: &(impl Fn(String) + Send + Sync)) -> Result<Flock<File>, EnvironmentError> {
+async fn lock(
+    path: PathBuf,
+    progress: &(impl Fn(String) + Send + Sync),
+) -> Result<Flock<File>, EnvironmentError> {
     let failed = |source| EnvironmentError::Cache { path: path.clone(), source };
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
     let file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
@@ -188,7 +203,8 @@ async fn lock(path: PathBuf, progress: &(impl Fn(String) + Send + Sync)) -> Resu
         Err((file, _)) => file,
     };
     progress("waiting for another process that makes the Python environment".to_owned());
-    let waited = tokio::task::spawn_blocking(move || Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, e)| e));
+    let waited =
+        tokio::task::spawn_blocking(move || Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, e)| e));
     match waited.await {
         Ok(held) => held.map_err(|error| failed(error.into())),
         Err(error) => Err(failed(io::Error::other(error))),

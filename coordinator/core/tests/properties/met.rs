@@ -38,7 +38,9 @@ impl Simulation {
                 Record::Refused { .. } => met.refusals += 1,
                 Record::Extended { .. } => met.reopened += 1,
                 Record::Done { outcome: Outcome::Cancelled { .. }, .. } => met.called_off += 1,
-                Record::Done { outcome: Outcome::Crashed { reason }, .. } if reason.contains("quarantined") => {
+                Record::Done { outcome: Outcome::Crashed { reason }, .. }
+                    if reason.contains("quarantined") =>
+                {
                     met.quarantines += 1;
                 }
                 Record::Done { lease: Some(lease), .. } if lapsed.contains(lease) => met.late_accepts += 1,

@@ -97,6 +97,17 @@ fn the_stories_meet_every_fault() {
     }
     let Met { restarts, crashes, lapses, forgotten, refusals, .. } = met;
     let Met { quarantines, repeats, late_accepts, reopened, called_off, .. } = met;
-    let all = [restarts, crashes, lapses, forgotten, refusals, quarantines, repeats, late_accepts, reopened, called_off];
+    let all = [
+        restarts,
+        crashes,
+        lapses,
+        forgotten,
+        refusals,
+        quarantines,
+        repeats,
+        late_accepts,
+        reopened,
+        called_off,
+    ];
     assert!(all.iter().all(|count| *count > 0), "{met:?}");
 }

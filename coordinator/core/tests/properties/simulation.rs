@@ -27,7 +27,8 @@ pub(crate) struct Simulation {
 impl Simulation {
     pub(crate) fn new(setup: &Setup) -> Self {
         let mut world = World::new();
-        let workers = NAMES.iter().zip(&setup.workers).map(|(name, slots)| Worker::new(name, *slots)).collect();
+        let workers =
+            NAMES.iter().zip(&setup.workers).map(|(name, slots)| Worker::new(name, *slots)).collect();
         let study = |seed| {
             let mut spec = spec(seed);
             spec.splits.holdout = setup.holdout.then_some(0.2);
@@ -131,11 +132,16 @@ impl Simulation {
             }
             Operation::Unavailable(worker) => {
                 let (at, study) = (self.at(worker), self.specs[0].id());
-                self.workers[at].ready_without(&mut self.world, &study, &[("scale", "robust"), ("scale", "base")]);
+                self.workers[at].ready_without(
+                    &mut self.world,
+                    &study,
+                    &[("scale", "robust"), ("scale", "base")],
+                );
             }
             Operation::NotReady(worker, study) => {
                 let (at, study) = (self.at(worker), self.study(study).id());
-                if let Some(session) = self.workers[at].session.filter(|session| self.world.is_open(*session)) {
+                if let Some(session) = self.workers[at].session.filter(|session| self.world.is_open(*session))
+                {
                     self.world.give(Input::NotReady { session, study, why: "no Python".into() });
                 }
             }
@@ -234,7 +240,9 @@ impl Simulation {
     }
 
     fn finish(&mut self, at: usize, lease: LeaseRef, ending: Ending, lost: bool) {
-        let Some(held) = self.workers[at].held.get(&lease) else { return };
+        let Some(held) = self.workers[at].held.get(&lease) else {
+            return;
+        };
         // The score is the configuration's, so that two attempts of one experiment agree.
         let score = (lease.experiment.0 * 37 % 100) as f64 / 100.0;
         let outcome = match ending {
@@ -268,15 +276,20 @@ impl Simulation {
     }
 
     fn plan(&mut self, which: &Index, answer: Answer, again: bool) {
-        let Some((ask, sound)) = pick(&self.plans, which).cloned() else { return };
+        let Some((ask, sound)) = pick(&self.plans, which).cloned() else {
+            return;
+        };
         if !again {
             self.plans.remove(which.index(self.plans.len()));
         }
         let plan = match (answer, sound) {
             (Answer::Rubbish, Planned::Experiments(sound)) => {
-                let nonsense = [cv(&[("model", "unheard of")]), planned(sound[0].config.clone(), Block::Sealed)];
+                let nonsense =
+                    [cv(&[("model", "unheard of")]), planned(sound[0].config.clone(), Block::Sealed)];
                 let long = (1..40).map(|repeat| planned(sound[0].config.clone(), Block::Cv { repeat }));
-                Planned::Experiments(nonsense.into_iter().chain(sound.clone()).chain(sound.clone()).chain(long).collect())
+                Planned::Experiments(
+                    nonsense.into_iter().chain(sound.clone()).chain(sound.clone()).chain(long).collect(),
+                )
             }
             (Answer::Hasty, sound) if self.world.study(&ask.study).spent > 0 => {
                 let base = self.world.study(&ask.study).base();

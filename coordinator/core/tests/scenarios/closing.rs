@@ -25,7 +25,9 @@ fn conclude(world: &mut World, worker: &mut Worker, model: &str) {
     world.answer(&ask, Planned::Conclude(verdict(&config(&[("model", model)]))));
     worker.receive(world);
     for _ in 0..2 {
-        let Some(lease) = worker.held.keys().next().copied() else { return };
+        let Some(lease) = worker.held.keys().next().copied() else {
+            return;
+        };
         worker.complete(world, lease, fitted());
         worker.receive(world);
     }

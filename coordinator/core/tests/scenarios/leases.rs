@@ -84,8 +84,12 @@ fn a_lapse_is_one_record_and_the_next_attempt_has_a_higher_token() {
     let lost = worker.lease_of(2);
     worker.disconnect(&mut world);
     let records = world.wait(TTL);
-    let requeued =
-        Record::Requeued { experiment: lost.experiment, lease: lost.lease, cause: Loss::Lapsed, running: false };
+    let requeued = Record::Requeued {
+        experiment: lost.experiment,
+        lease: lost.lease,
+        cause: Loss::Lapsed,
+        running: false,
+    };
     assert_eq!(records, vec![requeued]);
     assert_eq!(world.experiment(2).attempt, Attempt(2));
     assert_eq!(world.wait(TTL), vec![], "it lapses once");
@@ -120,7 +124,8 @@ fn whoever_lost_a_lease_is_told_to_stop_and_cannot_renew_it() {
 
     slow.connect(&mut world);
     let frames = world.take_frames(slow.session());
-    let cancel = |frame: &CoordinatorFrame| matches!(frame, CoordinatorFrame::Cancel { lease, .. } if *lease == lost);
+    let cancel =
+        |frame: &CoordinatorFrame| matches!(frame, CoordinatorFrame::Cancel { lease, .. } if *lease == lost);
     assert!(frames.iter().any(cancel), "told at its Hello: {frames:?}");
     world.wait(TTL - 1);
     slow.heartbeat(&mut world);
@@ -143,7 +148,8 @@ fn a_lease_is_renewed_and_given_back_by_its_own_worker_alone() {
     other.heartbeat(&mut world);
     assert_eq!(other.release(&mut world, lease), vec![]);
     let frames = other.receive(&mut world);
-    let told = |frame: &&CoordinatorFrame| matches!(frame, CoordinatorFrame::Cancel { lease: l, .. } if *l == lease);
+    let told =
+        |frame: &&CoordinatorFrame| matches!(frame, CoordinatorFrame::Cancel { lease: l, .. } if *l == lease);
     assert_eq!(frames.iter().filter(told).count(), 2, "at its Hello and at its heartbeat: {frames:?}");
     assert_eq!(kinds(&world.wait(1)), ["Requeued", "Granted"]);
     world.take_frames(worker.session());
@@ -163,7 +169,10 @@ fn a_lease_is_renewed_by_the_start_of_its_worker_that_it_was_granted_to() {
     assert_eq!(worker.connect(&mut world), vec![], "it is not lost yet");
     worker.heartbeat(&mut world);
     let records = world.wait(1);
-    assert!(matches!(records[..], [Record::Requeued { cause: Loss::Lapsed, running: false, .. }]), "{records:?}");
+    assert!(
+        matches!(records[..], [Record::Requeued { cause: Loss::Lapsed, running: false, .. }]),
+        "{records:?}"
+    );
     worker.ready(&mut world, &study);
     worker.receive(&mut world);
     world.nothing_left();
@@ -224,21 +233,27 @@ fn losses_of_queued_leases_and_releases_never_quarantine() {
 }
 
 #[test]
-fn losses_of_what_is_uploading_or_leaves_with_its_worker_never_quarantine() {
-    for draining in [false, true] {
+fn losses_of_what_waits_or_is_uploading_or_leaves_with_its_worker_never_quarantine() {
+    let cases = [(LeaseStage::Queued, false), (LeaseStage::Uploading, false), (LeaseStage::Running, true)];
+    for (stage, draining) in cases {
         let (mut world, mut worker, study) = with_one_lease();
         for loss in 1..=4 {
             let lease = worker.lease_of(2);
-            worker.start(&mut world, lease);
-            if let Some(held) = worker.held.get_mut(&lease).filter(|_| !draining) {
-                held.stage = LeaseStage::Uploading;
+            if stage != LeaseStage::Queued {
+                worker.start(&mut world, lease);
+            }
+            if let Some(held) = worker.held.get_mut(&lease) {
+                held.stage = stage;
             }
             worker.draining = draining;
             worker.heartbeat(&mut world);
             worker.draining = false;
             worker.die(&mut world);
             let records = world.wait(TTL);
-            assert!(matches!(records[..], [Record::Requeued { running: false, .. }]), "loss {loss}: {records:?}");
+            assert!(
+                matches!(records[..], [Record::Requeued { running: false, .. }]),
+                "loss {loss}: {records:?}"
+            );
             worker.connect(&mut world);
             worker.ready(&mut world, &study);
             worker.receive(&mut world);

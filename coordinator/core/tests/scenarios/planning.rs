@@ -34,7 +34,10 @@ fn the_budget_is_never_exceeded_whatever_a_plan_holds() {
     assert_eq!((world.study(&study).spent, world.state().experiments.len()), (3, 3));
     worker.grants(&mut world);
     let more = world.take_ask();
-    assert_eq!(kinds(&world.answer(&more, Planned::Experiments(vec![cv(&[("scale", "none")])]))), Vec::<&str>::new());
+    assert_eq!(
+        kinds(&world.answer(&more, Planned::Experiments(vec![cv(&[("scale", "none")])]))),
+        Vec::<&str>::new()
+    );
     assert_eq!(world.study(&study).spent, 3);
     world.nothing_left();
 }
@@ -237,7 +240,8 @@ fn what_waited_before_a_restart_is_granted_after_it_in_order() {
     world.plan([cv(&[("model", "boost")])]);
     world.restart();
     let mut third = Worker::new("w3", 3);
-    let granted: Vec<u64> = third.join(&mut world, &study).iter().map(|grant| grant.lease.experiment.0).collect();
+    let granted: Vec<u64> =
+        third.join(&mut world, &study).iter().map(|grant| grant.lease.experiment.0).collect();
     assert_eq!(granted, Vec::<u64>::new(), "experiments 2 and 3 are out under leases that still live");
     world.wait(45_000);
     let granted: Vec<u64> = third.grants(&mut world).iter().map(|grant| grant.lease.experiment.0).collect();

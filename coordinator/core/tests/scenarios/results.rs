@@ -46,7 +46,9 @@ fn a_result_under_an_older_lease_is_refused_and_audited_and_never_a_result() {
     other.join(&mut world, &study);
     slow.connect(&mut world);
     let records = slow.offer(&mut world, old);
-    assert!(matches!(&records[..], [Record::Refused { experiment: ExperimentId(2), lease, .. }] if *lease == old.lease));
+    assert!(
+        matches!(&records[..], [Record::Refused { experiment: ExperimentId(2), lease, .. }] if *lease == old.lease)
+    );
     let frames = slow.receive(&mut world);
     assert!(refused(&frames[frames.len() - 1..]).contains("was followed by"), "{frames:?}");
     assert_eq!((slow.spool.len(), world.state().refused), (0, 1), "a refusal frees the spool too");
@@ -111,7 +113,8 @@ fn a_result_for_what_was_never_planned_or_never_granted_is_refused() {
 #[test]
 fn a_number_that_cannot_be_true_is_an_outcome_with_a_reason_and_never_a_score() {
     let measured = |change: fn(&mut Measures)| {
-        let mut measures = Measures { score: Some(0.8), folds: vec![0.8; 5], seconds: 2.0, ..Measures::default() };
+        let mut measures =
+            Measures { score: Some(0.8), folds: vec![0.8; 5], seconds: 2.0, ..Measures::default() };
         change(&mut measures);
         Outcome::Done(measures)
     };
@@ -151,14 +154,19 @@ fn a_sealed_score_that_cannot_be_true_is_an_outcome_with_a_reason_too() {
         level: 0.95,
         rows: 60,
     };
-    for (score, true_enough) in [(score(0.8, f64::NAN), false), (score(7.0, 0.8), false), (score(0.8, 0.7), true)] {
+    for (score, true_enough) in
+        [(score(0.8, f64::NAN), false), (score(7.0, 0.8), false), (score(0.8, 0.7), true)]
+    {
         let (mut world, mut worker, _) = after_base();
         let ask = world.take_ask();
         world.answer(&ask, Planned::Conclude(verdict(&config(&[]))));
         let sealed = worker.grant(&mut world);
         assert_eq!(sealed.block, Block::Sealed);
         let outcome = Outcome::Done(Measures { sealed: Some(score), seconds: 1.0, ..Measures::default() });
-        assert_eq!(kinds(&worker.complete(&mut world, sealed.lease, outcome)), ["Done", "Planned", "Granted"]);
+        assert_eq!(
+            kinds(&worker.complete(&mut world, sealed.lease, outcome)),
+            ["Done", "Planned", "Granted"]
+        );
         let kept = world.experiment(2).outcome().and_then(Outcome::measures).is_some();
         assert_eq!(kept, true_enough);
         worker.receive(&mut world);
@@ -210,7 +218,10 @@ fn a_duplicate_of_what_is_no_earlier_experiment_of_its_kind_is_an_outcome_with_a
         if believed {
             assert_eq!(kept, Some(&outcome));
         } else {
-            assert!(matches!(kept, Some(Outcome::NoMetric { reason }) if reason.contains("no duplicate")), "{kept:?}");
+            assert!(
+                matches!(kept, Some(Outcome::NoMetric { reason }) if reason.contains("no duplicate")),
+                "{kept:?}"
+            );
         }
     }
     assert_eq!(world.study(&study).spent, 4, "what is no duplicate was paid for");

@@ -30,7 +30,10 @@ fn a_second_session_of_the_same_worker_closes_the_first_and_keeps_its_leases() {
     let why = world.take_close(first);
     assert!(why.contains("another session"), "{why}");
     let frames = worker.receive(&mut world);
-    assert!(matches!(frames[..], [CoordinatorFrame::Welcome { .. }, CoordinatorFrame::Prepare { .. }]), "{frames:?}");
+    assert!(
+        matches!(frames[..], [CoordinatorFrame::Welcome { .. }, CoordinatorFrame::Prepare { .. }]),
+        "{frames:?}"
+    );
     assert_eq!(worker.lease_of(2).lease, lease_in(&world, 2));
     world.give(Input::Disconnected { session: first });
     assert_eq!(world.core.live.workers.len(), 1, "the end of the first does not end the second");
@@ -58,7 +61,10 @@ fn a_grant_that_never_arrived_is_lost_at_the_next_hello() {
     world.plan([cv(&[("model", "forest")])]);
     worker.disconnect(&mut world);
     let records = worker.connect(&mut world);
-    assert!(matches!(records[..], [Record::Requeued { cause: Loss::Forgotten, running: false, .. }]), "{records:?}");
+    assert!(
+        matches!(records[..], [Record::Requeued { cause: Loss::Forgotten, running: false, .. }]),
+        "{records:?}"
+    );
     worker.ready(&mut world, &study);
     worker.receive(&mut world);
     assert_eq!(worker.lease_of(2).lease, lease_in(&world, 2));
@@ -124,13 +130,20 @@ fn after_a_restart_what_runs_goes_on_and_what_was_spooled_is_accepted() {
     worker.connect(&mut world);
     let frames = worker.receive(&mut world);
     let epoch = world.state().epoch;
-    assert!(matches!(frames[0], CoordinatorFrame::Welcome { epoch: e, .. } if e == epoch && e.0 == 2), "{frames:?}");
+    assert!(
+        matches!(frames[0], CoordinatorFrame::Welcome { epoch: e, .. } if e == epoch && e.0 == 2),
+        "{frames:?}"
+    );
     assert_eq!(kinds(&worker.offer(&mut world, lease)), ["Done"]);
     assert_eq!(worker.receive(&mut world), vec![CoordinatorFrame::Ack { lease }]);
 
     world.restart();
     worker.connect(&mut world);
-    assert_eq!(worker.claim(&mut world, lease, done(0.82)), vec![], "what was acknowledged is known after a restart");
+    assert_eq!(
+        worker.claim(&mut world, lease, done(0.82)),
+        vec![],
+        "what was acknowledged is known after a restart"
+    );
     worker.ready(&mut world, &study);
     assert!(worker.receive(&mut world).contains(&CoordinatorFrame::Ack { lease }));
     assert_eq!(world.take_ask().want, 1);
@@ -144,7 +157,10 @@ fn after_a_restart_a_lease_whose_worker_never_comes_back_lapses_and_does_not_cou
     worker.start(&mut world, lease);
     world.restart();
     let records = world.wait(TTL);
-    assert!(matches!(records[..], [Record::Requeued { cause: Loss::Lapsed, running: false, .. }]), "{records:?}");
+    assert!(
+        matches!(records[..], [Record::Requeued { cause: Loss::Lapsed, running: false, .. }]),
+        "{records:?}"
+    );
     world.nothing_left();
 }
 
@@ -164,8 +180,10 @@ fn after_a_restart_an_unknown_running_lease_is_cancelled() {
     worker.held.insert(unknown, held);
     worker.connect(&mut world);
     let frames = worker.receive(&mut world);
-    let cancelled: Vec<_> =
-        frames.iter().filter(|f| matches!(f, CoordinatorFrame::Cancel { lease, .. } if *lease == unknown)).collect();
+    let cancelled: Vec<_> = frames
+        .iter()
+        .filter(|f| matches!(f, CoordinatorFrame::Cancel { lease, .. } if *lease == unknown))
+        .collect();
     assert_eq!(cancelled.len(), 1, "{frames:?}");
     assert_eq!(worker.held.keys().collect::<Vec<_>>(), vec![&known], "the known one goes on");
     world.nothing_left();

@@ -16,7 +16,9 @@ fn when_all_time_is_over_what_is_pending_is_called_off_and_its_holders_are_told(
     let records = world.give(Input::TimeOver { study: study.clone() });
     assert_eq!(kinds(&records), ["Done", "Done"], "the one that runs and the one that waits");
     let frames = worker.receive(&mut world);
-    assert!(matches!(&frames[..], [CoordinatorFrame::Cancel { lease: l, why }] if *l == lease && why.contains("time")));
+    assert!(
+        matches!(&frames[..], [CoordinatorFrame::Cancel { lease: l, why }] if *l == lease && why.contains("time"))
+    );
     assert!(matches!(world.experiment(2).outcome(), Some(Outcome::Cancelled { .. })));
     assert!(matches!(world.experiment(3).outcome(), Some(Outcome::Cancelled { .. })));
     assert_eq!(world.study(&study).spent, 1, "what was called off was not spent");
@@ -35,7 +37,8 @@ fn a_holder_that_is_away_learns_at_its_return_that_its_lease_was_called_off() {
     world.give(Input::TimeOver { study });
     assert_eq!(world.take_ask().want, 0, "the verdict needs no worker");
     worker.connect(&mut world);
-    let told = |frame: &CoordinatorFrame| matches!(frame, CoordinatorFrame::Cancel { lease: l, .. } if *l == lease);
+    let told =
+        |frame: &CoordinatorFrame| matches!(frame, CoordinatorFrame::Cancel { lease: l, .. } if *l == lease);
     assert!(worker.receive(&mut world).iter().any(told));
     world.nothing_left();
 }
@@ -86,7 +89,10 @@ fn when_the_time_for_searching_is_over_the_search_is_told() {
     world.give(Input::TimeOver { study: study.clone() });
     assert_eq!(world.take_ask().time, TimeLeft::Nothing);
     world.give(Input::SearchTimeOver { study });
-    assert!(world.take_asks().iter().all(|ask| ask.time == TimeLeft::Nothing), "an earlier bound comes too late");
+    assert!(
+        world.take_asks().iter().all(|ask| ask.time == TimeLeft::Nothing),
+        "an earlier bound comes too late"
+    );
     world.nothing_left();
 }
 

@@ -42,7 +42,9 @@ impl Ledger {
     /// Makes a record durable. It goes through its journal form, so what that loses is noticed.
     pub(crate) fn append(&mut self, record: &Record) {
         let Ok(bytes) = rmp_serde::to_vec_named(record) else { panic!("{record:?} cannot be written") };
-        let Ok(read) = rmp_serde::from_slice::<Record>(&bytes) else { panic!("{record:?} cannot be read back") };
+        let Ok(read) = rmp_serde::from_slice::<Record>(&bytes) else {
+            panic!("{record:?} cannot be read back")
+        };
         assert_eq!(&read, record, "a record changed on its way through the journal");
         self.audit.record(&read);
         self.account(&read);
@@ -65,7 +67,8 @@ impl Ledger {
             let (spent, total) = (account.spent, account.total);
             assert!(spent <= total, "study {id} spent {spent} of {total}");
             assert_eq!(core.state.studies[id].spent, spent, "the core counts another number of experiments");
-            let best = core.state.best(&core.state.studies[id]).map(|(experiment, score)| (experiment.id, score));
+            let best =
+                core.state.best(&core.state.studies[id]).map(|(experiment, score)| (experiment.id, score));
             assert_eq!(best, account.best, "I5: best is not the fold of the Done records");
         }
         if self.journal.len().is_multiple_of(8) {
@@ -86,7 +89,8 @@ impl Ledger {
 
     /// How many records end `experiment`; more than one is a broken promise.
     pub(crate) fn ends_of(&self, experiment: ExperimentId) -> usize {
-        let ends = |record: &&Record| matches!(record, Record::Done { experiment: e, .. } if *e == experiment);
+        let ends =
+            |record: &&Record| matches!(record, Record::Done { experiment: e, .. } if *e == experiment);
         self.journal.iter().filter(ends).count()
     }
 
@@ -95,7 +99,10 @@ impl Ledger {
             Record::Submitted { study, spec, .. } => {
                 let (metric, total) = (spec.metric.clone(), spec.budget.total());
                 let account = Account { metric, total, spent: 0, first: None, best: None };
-                assert!(self.accounts.insert(study.clone(), account).is_none(), "study {study} was submitted twice");
+                assert!(
+                    self.accounts.insert(study.clone(), account).is_none(),
+                    "study {study} was submitted twice"
+                );
             }
             Record::Extended { study, budget, .. } => {
                 let Some(account) = self.accounts.get_mut(study) else { panic!("unknown study {study}") };
@@ -105,7 +112,11 @@ impl Ledger {
             Record::Planned { study, experiments, .. } => {
                 let Some(account) = self.accounts.get_mut(study) else { panic!("unknown study {study}") };
                 for planned in experiments {
-                    assert_eq!(planned.id.0, self.planned.len() as u64 + 1, "experiments are numbered in order");
+                    assert_eq!(
+                        planned.id.0,
+                        self.planned.len() as u64 + 1,
+                        "experiments are numbered in order"
+                    );
                     self.planned.insert(planned.id, (study.clone(), planned.block));
                     account.first.get_or_insert(planned.id);
                     account.spent += u32::from(planned.block.counts());
@@ -121,7 +132,9 @@ impl Ledger {
                 let losses = self.losses.get(experiment).copied().unwrap_or(0);
                 assert!(!quarantined || losses == 2, "{experiment} was quarantined at loss {}", losses + 1);
                 self.ends.insert(*experiment, End { lease: *lease, digest: *digest });
-                let Some((study, block)) = self.planned.get(experiment) else { panic!("unknown {experiment}") };
+                let Some((study, block)) = self.planned.get(experiment) else {
+                    panic!("unknown {experiment}")
+                };
                 if let Some(account) = self.accounts.get_mut(study) {
                     account.end(*experiment, *block, outcome);
                 }
@@ -137,7 +150,9 @@ impl Ledger {
     }
 
     fn check_effect(&self, effect: &Effect, output: &Output, sent: Option<(LeaseRef, Digest)>) {
-        let Effect::Send { frame, .. } = effect else { return };
+        let Effect::Send { frame, .. } = effect else {
+            return;
+        };
         match frame {
             CoordinatorFrame::Ack { lease } => {
                 let Some((sent, digest)) = sent else { panic!("an Ack without a result: {lease:?}") };
@@ -146,8 +161,10 @@ impl Ledger {
                 assert!(kept && *lease == sent, "I1: {lease:?} was acknowledged and is not in the journal");
             }
             CoordinatorFrame::Refused { lease, .. } => {
-                let audited = |record: &Record| matches!(record, Record::Refused { experiment, lease: token, .. }
-                    if *experiment == lease.experiment && *token == lease.lease);
+                let audited = |record: &Record| {
+                    matches!(record, Record::Refused { experiment, lease: token, .. }
+                    if *experiment == lease.experiment && *token == lease.lease)
+                };
                 assert!(output.records.iter().any(audited), "{lease:?} was refused without a record");
             }
             CoordinatorFrame::Grant(grant) => self.check_grant(grant),
@@ -162,7 +179,8 @@ impl Ledger {
             if *experiment == grant.lease.experiment && *attempt == grant.attempt && *deadline_ms == grant.deadline_ms);
         assert!(durable, "the frame of {:?} rests on {record:?}", grant.lease);
         let first = self.accounts[&grant.study].first;
-        let alone = first == Some(grant.lease.experiment) || first.is_some_and(|base| self.ends.contains_key(&base));
+        let alone =
+            first == Some(grant.lease.experiment) || first.is_some_and(|base| self.ends.contains_key(&base));
         assert!(alone, "{:?} goes before the base has ended", grant.lease);
     }
 }
@@ -172,7 +190,9 @@ impl Account {
         if block.counts() && matches!(outcome, Outcome::DuplicateOf { .. } | Outcome::Cancelled { .. }) {
             self.spent -= 1;
         }
-        let (Block::FIRST, Outcome::Done(measures)) = (block, outcome) else { return };
+        let (Block::FIRST, Outcome::Done(measures)) = (block, outcome) else {
+            return;
+        };
         let Some(score) = measures.score else { return };
         let better = self.best.is_none_or(|(best, known)| {
             let gain = self.metric.gain(score, known);

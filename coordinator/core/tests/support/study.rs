@@ -1,8 +1,8 @@
 //! Studies, plans and outcomes to test with.
 
 use ar_common::{
-    Block, Budget, Config, Digest, Dimension, ExperimentId, Limits, Measures, Metric, Mode, OptionSpec, Outcome,
-    Space, Splits, StudySpec, TabularSpec, Task,
+    Block, Budget, Config, Digest, Dimension, ExperimentId, Limits, Measures, Metric, Mode, OptionSpec,
+    Outcome, Space, Splits, StudySpec, TabularSpec, Task,
 };
 use ar_core::PlannedExperiment;
 
@@ -49,7 +49,11 @@ fn dimension(name: &str, options: &[&str]) -> Dimension {
         inactive_under: Default::default(),
         only_with: Default::default(),
     };
-    Dimension { name: name.to_owned(), options: options.iter().map(option).collect(), inactive_under: Default::default() }
+    Dimension {
+        name: name.to_owned(),
+        options: options.iter().map(option).collect(),
+        inactive_under: Default::default(),
+    }
 }
 
 /// The base of every study here, with some dimensions changed.

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use ar_common::ExperimentId;
-use ar_common::frames::{CoordinatorFrame, Grant, Hardware, HeldLease, Hello, LeaseRef, LeaseStage, Unavailable};
+use ar_common::frames::{
+    CoordinatorFrame, Grant, Hardware, HeldLease, Hello, LeaseRef, LeaseStage, Unavailable,
+};
 use ar_common::frames::{PROTOCOL_MAX, PROTOCOL_MIN, outcome_digest};
 use ar_common::{Outcome, StudyId};
 use ar_core::{Input, Record, SessionId};
@@ -85,7 +87,12 @@ impl Worker {
     }
 
     /// Says that a study's environment stands, but for some options.
-    pub(crate) fn ready_without(&self, world: &mut World, study: &StudyId, bad: &[(&str, &str)]) -> Vec<Record> {
+    pub(crate) fn ready_without(
+        &self,
+        world: &mut World,
+        study: &StudyId,
+        bad: &[(&str, &str)],
+    ) -> Vec<Record> {
         let unavailable = bad.iter().map(|(dimension, option)| Unavailable {
             dimension: (*dimension).to_owned(),
             option: (*option).to_owned(),

@@ -69,9 +69,14 @@ impl World {
         for effect in output.effects {
             match effect {
                 Effect::Send { session, ref frame } => {
-                    let Some(said) = self.open.get(&session) else { panic!("{frame:?} to {session:?}, which ended") };
+                    let Some(said) = self.open.get(&session) else {
+                        panic!("{frame:?} to {session:?}, which ended")
+                    };
                     if let CoordinatorFrame::Grant(grant) = frame {
-                        assert!(said.ready.contains(&grant.study), "{grant:?} to {session:?}, which is not ready");
+                        assert!(
+                            said.ready.contains(&grant.study),
+                            "{grant:?} to {session:?}, which is not ready"
+                        );
                         assert!(!said.draining, "{grant:?} to {session:?}, which drains");
                     }
                     self.effects.push(effect);
@@ -87,11 +92,15 @@ impl World {
     }
 
     fn hear(&mut self, input: &Input) {
-        let (Input::Ready { session, .. } | Input::NotReady { session, .. } | Input::Heartbeat { session, .. }) = input
+        let (Input::Ready { session, .. }
+        | Input::NotReady { session, .. }
+        | Input::Heartbeat { session, .. }) = input
         else {
             return;
         };
-        let Some(said) = self.open.get_mut(session) else { return };
+        let Some(said) = self.open.get_mut(session) else {
+            return;
+        };
         match input {
             Input::Ready { study, .. } => {
                 said.ready.insert(study.clone());
@@ -221,7 +230,9 @@ impl World {
     /// An experiment as the journal has it.
     #[track_caller]
     pub(crate) fn experiment(&self, id: u64) -> &Experiment {
-        let Some(experiment) = self.core.state.experiment(ExperimentId(id)) else { panic!("no experiment {id}") };
+        let Some(experiment) = self.core.state.experiment(ExperimentId(id)) else {
+            panic!("no experiment {id}")
+        };
         experiment
     }
 

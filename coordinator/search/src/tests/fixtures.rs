@@ -22,49 +22,27 @@ pub(crate) fn option(name: &str, family: &str) -> OptionSpec {
 pub(crate) fn plain(sizes: &[usize]) -> Space {
     let dimension = |(d, size): (usize, &usize)| {
         let name = |o: usize| {
-            if o == 0 {
-                "base".to_owned()
-            } else {
-                format!("o{o}")
-            }
+            if o == 0 { "base".to_owned() } else { format!("o{o}") }
         };
-        let options = (0..*size)
-            .map(|o| option(&name(o), &format!("f{d}_{}", o / 2)))
-            .collect();
-        Dimension {
-            name: format!("d{d}"),
-            options,
-            inactive_under: Conditions::new(),
-        }
+        let options = (0..*size).map(|o| option(&name(o), &format!("f{d}_{}", o / 2))).collect();
+        Dimension { name: format!("d{d}"), options, inactive_under: Conditions::new() }
     };
-    Space {
-        dimensions: sizes.iter().enumerate().map(dimension).collect(),
-    }
+    Space { dimensions: sizes.iter().enumerate().map(dimension).collect() }
 }
 
 /// Spaces with families, floors and conditions of every kind.
 pub(crate) fn any_space() -> impl Strategy<Value = Space> {
-    let rule = (
-        0..4_u8,
-        any::<prop::sample::Index>(),
-        any::<prop::sample::Index>(),
-        0..3_usize,
-    );
+    let rule = (0..4_u8, any::<prop::sample::Index>(), any::<prop::sample::Index>(), 0..3_usize);
     let dimension = prop::collection::vec(rule, 1..5);
     prop::collection::vec(dimension, 1..5).prop_map(|rules| {
         let mut space = plain(&rules.iter().map(Vec::len).collect::<Vec<_>>());
-        let families: Vec<Vec<String>> = space
-            .dimensions
-            .iter()
-            .map(|d| d.families().into_iter().map(str::to_owned).collect())
-            .collect();
+        let families: Vec<Vec<String>> =
+            space.dimensions.iter().map(|d| d.families().into_iter().map(str::to_owned).collect()).collect();
         for (d, options) in rules.iter().enumerate() {
             for (o, (kind, other, family, _)) in options.iter().enumerate().skip(1) {
                 let other = other.index(rules.len());
-                let condition = (
-                    format!("d{other}"),
-                    vec![families[other][family.index(families[other].len())].clone()],
-                );
+                let condition =
+                    (format!("d{other}"), vec![families[other][family.index(families[other].len())].clone()]);
                 let spec = &mut space.dimensions[d].options[o];
                 match kind {
                     1 if o == 3 => spec.floor = true,
@@ -91,18 +69,11 @@ pub(crate) fn accuracy() -> Metric {
 
 pub(crate) fn done(folds: Vec<f64>) -> Outcome {
     let score = Some(folds.iter().sum::<f64>() / folds.len() as f64);
-    Outcome::Done(Measures {
-        score,
-        folds,
-        seconds: 1.0,
-        ..Measures::default()
-    })
+    Outcome::Done(Measures { score, folds, seconds: 1.0, ..Measures::default() })
 }
 
 pub(crate) fn crash() -> Outcome {
-    Outcome::Crashed {
-        reason: "ValueError: no".to_owned(),
-    }
+    Outcome::Crashed { reason: "ValueError: no".to_owned() }
 }
 
 /// A study and its history.

@@ -24,23 +24,15 @@ fn any_outcome(rng: &mut ChaCha8Rng, trouble: u32) -> Outcome {
         1 => Outcome::OutOfMemory { reason },
         2 => Outcome::NoMetric { reason },
         3 => Outcome::Cancelled { reason },
-        4 => Outcome::DuplicateOf {
-            experiment: ExperimentId(1),
-        },
-        5 => Outcome::StoppedEarly {
-            folds: vec![0.1, 0.2],
-            seconds: 1.0,
-        },
+        4 => Outcome::DuplicateOf { experiment: ExperimentId(1) },
+        5 => Outcome::StoppedEarly { folds: vec![0.1, 0.2], seconds: 1.0 },
         _ => crash(),
     }
 }
 
 /// What counts towards the budget, counted anew.
 fn spent(lab: &Lab) -> f64 {
-    let done = lab
-        .history
-        .iter()
-        .any(|o| o.outcome.as_ref().and_then(Outcome::score).is_some());
+    let done = lab.history.iter().any(|o| o.outcome.as_ref().and_then(Outcome::score).is_some());
     let cost = |outcome: &Option<Outcome>| match outcome {
         Some(Outcome::DuplicateOf { .. } | Outcome::Cancelled { .. }) => 0.0,
         Some(Outcome::StoppedEarly { folds, .. }) if done => folds.len() as f64 / FOLDS as f64,
@@ -60,10 +52,7 @@ fn check_plan(lab: &Lab, suggestions: &[crate::Suggestion], want: usize) -> Resu
         prop_assert!((1..=lab.budget.rounds).contains(&s.round), "round {}", s.round);
         prop_assert!(!s.reason.is_empty() && !s.reason.contains('\n'));
         let floor = |(name, option): (&String, &String)| {
-            lab.space
-                .dimension(name)
-                .and_then(|d| d.option(option))
-                .is_some_and(|o| o.floor)
+            lab.space.dimension(name).and_then(|d| d.option(option)).is_some_and(|o| o.floor)
         };
         prop_assert!(
             !s.config.0.iter().any(floor) || floors.contains(&s.config),

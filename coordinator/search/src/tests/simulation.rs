@@ -14,11 +14,7 @@ struct Truth(Vec<Vec<f64>>);
 
 impl Truth {
     fn draw(rng: &mut ChaCha8Rng) -> Self {
-        Self(
-            (0..5)
-                .map(|_| (0..4).map(|_| rng.random_range(-0.03..0.03)).collect())
-                .collect(),
-        )
+        Self((0..5).map(|_| (0..4).map(|_| rng.random_range(-0.03..0.03)).collect()).collect())
     }
 
     fn of(&self, config: &Config) -> f64 {

@@ -7,11 +7,7 @@ use crate::{Observation, Plan, conclude, contributions, ranking, uncovered};
 
 /// Folds around `level`, the same pattern for all, so that differences have no noise but a little.
 fn around(level: f64, wobble: f64) -> Outcome {
-    done(
-        (0..5)
-            .map(|i| level + 0.01 * f64::from(i) + wobble * f64::from(i % 2))
-            .collect(),
-    )
+    done((0..5).map(|i| level + 0.01 * f64::from(i) + wobble * f64::from(i % 2)).collect())
 }
 
 /// `o1` of `d0` is worth 0.05; every other option costs 0.01.
@@ -27,23 +23,15 @@ fn base_floors_then_the_largest_dimension_alone() {
     dummy.floor = true;
     space.dimensions[1].options.push(dummy);
     let lab = Lab::new(space, 4, 10);
-    let Plan::Suggest(first) = lab.plan(7) else {
-        panic!()
-    };
+    let Plan::Suggest(first) = lab.plan(7) else { panic!() };
     let base = lab.space.base();
     assert_eq!(first[0].config, base);
     assert_eq!(first[1].config, base.with("d1", "dummy"));
     // One option of each family that the base does not have: d1 and d2 have two such, d0 has one.
-    let solos: Vec<String> = first[2..]
-        .iter()
-        .map(|s| ar_common::experiment::describe(&s.config, &base))
-        .collect();
+    let solos: Vec<String> =
+        first[2..].iter().map(|s| ar_common::experiment::describe(&s.config, &base)).collect();
     assert_eq!(solos, ["d1=o2", "d1=o4", "d2=o2", "d2=o4", "d0=o2"]);
-    assert!(
-        first
-            .iter()
-            .all(|s| s.mode == Mode::Explore && s.round == 1 && s.block == Block::FIRST)
-    );
+    assert!(first.iter().all(|s| s.mode == Mode::Explore && s.round == 1 && s.block == Block::FIRST));
     assert_eq!(lab.plan(7), lab.plan(7));
 }
 
@@ -52,9 +40,7 @@ fn an_option_that_needs_a_partner_is_covered_with_it() {
     let mut space = plain(&[3, 3, 3, 3]);
     space.dimensions[0].options[2].only_with = [("d1".to_owned(), vec!["f1_1".to_owned()])].into();
     let lab = Lab::new(space, 4, 10);
-    let Plan::Suggest(first) = lab.plan(5) else {
-        panic!()
-    };
+    let Plan::Suggest(first) = lab.plan(5) else { panic!() };
     let with_partner = lab.space.base().with("d0", "o2").with("d1", "o2");
     assert!(first.iter().any(|s| s.config == with_partner));
 }
@@ -70,47 +56,21 @@ fn a_real_gain_is_named_and_confirmed_in_pairs() {
         )
     });
     let best = lab.space.base().with("d0", "o1");
-    assert_eq!(
-        (verdict.winner.clone(), verdict.beats_base, verdict.pairs),
-        (best.clone(), true, 35)
-    );
+    assert_eq!((verdict.winner.clone(), verdict.beats_base, verdict.pairs), (best.clone(), true, 35));
     assert_eq!(verdict.candidate.as_ref(), Some(&best));
-    assert!(
-        verdict.text.starts_with("d0=o1 beats the base by 5."),
-        "{}",
-        verdict.text
-    );
+    assert!(verdict.text.starts_with("d0=o1 beats the base by 5."), "{}", verdict.text);
     assert!(verdict.low > 0.0 && verdict.low <= verdict.difference);
     for repeat in 1..=6 {
-        let on: Vec<&Config> = lab
-            .history
-            .iter()
-            .filter(|o| o.block == Block::Cv { repeat })
-            .map(|o| &o.config)
-            .collect();
+        let on: Vec<&Config> =
+            lab.history.iter().filter(|o| o.block == Block::Cv { repeat }).map(|o| &o.config).collect();
         assert_eq!(on, [&lab.space.base(), &best]);
     }
     let ranked = ranking(&lab.metric, &lab.history);
-    assert_eq!(
-        (ranked[0].config.clone(), ranked[0].folds, ranked[0].replicated),
-        (best, 35, true)
-    );
+    assert_eq!((ranked[0].config.clone(), ranked[0].folds, ranked[0].replicated), (best, 35, true));
     let gains = contributions(&lab.space, &lab.metric, &lab.history);
-    let good = gains
-        .iter()
-        .find(|c| c.dimension == "d0" && c.option == "o1")
-        .unwrap();
-    assert!(
-        (good.solo.unwrap() - 0.05).abs() < 1e-9 && good.marginal > 0.02,
-        "{good:?}"
-    );
-    assert!(
-        gains
-            .iter()
-            .filter(|c| c.dimension != "d0")
-            .all(|c| c.marginal < 0.01),
-        "{gains:?}"
-    );
+    let good = gains.iter().find(|c| c.dimension == "d0" && c.option == "o1").unwrap();
+    assert!((good.solo.unwrap() - 0.05).abs() < 1e-9 && good.marginal > 0.02, "{good:?}");
+    assert!(gains.iter().filter(|c| c.dimension != "d0").all(|c| c.marginal < 0.01), "{gains:?}");
 }
 
 #[test]
@@ -131,13 +91,7 @@ fn where_nothing_matters_the_base_is_kept() {
     let mut lab = Lab::new(plain(&[4, 4, 4]), 2, 15);
     let verdict = lab.verdict(4, |_, _| around(0.8, 0.0));
     assert_eq!((verdict.beats_base, &verdict.winner), (false, &lab.space.base()));
-    assert!(
-        verdict
-            .text
-            .starts_with("nothing tried is shown to beat the base"),
-        "{}",
-        verdict.text
-    );
+    assert!(verdict.text.starts_with("nothing tried is shown to beat the base"), "{}", verdict.text);
 }
 
 #[test]
@@ -158,46 +112,27 @@ fn tiny_budgets_end_with_a_verdict_from_the_first_split() {
 #[test]
 fn when_everything_fails_the_study_fails_early() {
     let mut lab = Lab::new(plain(&[4, 4, 4, 4]), 4, 15);
-    let Plan::Fail { reason } = lab.run(4, |_, _| crash()) else {
-        panic!()
-    };
+    let Plan::Fail { reason } = lab.run(4, |_, _| crash()) else { panic!() };
     assert_eq!(lab.history.len(), 12);
-    assert_eq!(
-        reason,
-        "no experiment has a score: 12 failed; the last one: crashed: ValueError: no"
-    );
+    assert_eq!(reason, "no experiment has a score: 12 failed; the last one: crashed: ValueError: no");
 }
 
 #[test]
 fn without_a_score_of_the_base_nothing_is_claimed() {
     let mut lab = Lab::new(plain(&[4, 4, 4, 4]), 2, 15);
     let base = lab.space.base();
-    let verdict = lab.verdict(4, |config, _| {
-        if *config == base {
-            crash()
-        } else {
-            around(one_good(config), 0.0)
-        }
-    });
+    let verdict =
+        lab.verdict(4, |config, _| if *config == base { crash() } else { around(one_good(config), 0.0) });
     assert!(!verdict.beats_base && verdict.candidate.is_none() && verdict.winner.get("d0") == Some("o1"));
-    assert!(
-        verdict.text.starts_with("the base has no score"),
-        "{}",
-        verdict.text
-    );
-    assert!(
-        lab.history.iter().all(|o| o.block == Block::FIRST),
-        "there is nothing to replicate against"
-    );
+    assert!(verdict.text.starts_with("the base has no score"), "{}", verdict.text);
+    assert!(lab.history.iter().all(|o| o.block == Block::FIRST), "there is nothing to replicate against");
 }
 
 #[test]
 fn time_that_is_spent_means_confirmation_now() {
     let mut lab = Lab::new(plain(&[4, 4, 4, 4]), 4, 15);
     for _ in 0..2 {
-        let Plan::Suggest(suggestions) = lab.plan(4) else {
-            panic!()
-        };
+        let Plan::Suggest(suggestions) = lab.plan(4) else { panic!() };
         lab.start(suggestions);
     }
     lab.spent_time = true;
@@ -216,9 +151,7 @@ fn a_raised_budget_goes_on_searching() {
     lab.run(4, |config, _| around(one_good(config), 0.0));
     assert_eq!(lab.history.len(), 20);
     lab.budget.rounds = 3;
-    let Plan::Suggest(more) = lab.plan(4) else {
-        panic!()
-    };
+    let Plan::Suggest(more) = lab.plan(4) else { panic!() };
     assert!(more.iter().all(|s| s.block == Block::FIRST && s.round == 2));
     lab.run(4, |config, _| around(one_good(config), 0.0));
     assert_eq!(lab.history.len(), 60);
@@ -231,11 +164,7 @@ fn crashes(space: &Space, changes: &[&[(&str, &str)]], fails: impl Fn(&Config) -
         experiment: ExperimentId(i as u64 + 1),
         block: Block::FIRST,
         mode: Mode::Explore,
-        outcome: Some(if fails(&config) {
-            crash()
-        } else {
-            around(one_good(&config), 0.0)
-        }),
+        outcome: Some(if fails(&config) { crash() } else { around(one_good(&config), 0.0) }),
         config,
     };
     changes.iter().map(config).enumerate().map(observe).collect()
@@ -254,22 +183,12 @@ fn an_option_that_crashes_thrice_on_its_own_is_skipped_and_its_partners_are_not(
     ];
     let mut lab = Lab::new(plain(&[4, 4, 4]), 4, 15);
     lab.history = crashes(&lab.space, &all, bad);
-    lab.run(4, |config, _| {
-        if bad(config) {
-            crash()
-        } else {
-            around(one_good(config), 0.0)
-        }
-    });
+    lab.run(4, |config, _| if bad(config) { crash() } else { around(one_good(config), 0.0) });
     assert!(!lab.suggested.iter().any(|s| bad(&s.config)));
     for partner in ["o1", "o2"] {
         assert!(lab.suggested.iter().any(|s| s.config.get("d1") == Some(partner)));
     }
-    assert!(
-        uncovered(&lab.space, &lab.history)
-            .iter()
-            .all(|line| !line.contains("d1: family"))
-    );
+    assert!(uncovered(&lab.space, &lab.history).iter().all(|line| !line.contains("d1: family")));
 }
 
 #[test]
@@ -283,25 +202,14 @@ fn an_option_is_not_blamed_while_its_partner_never_worked() {
     ];
     let mut lab = Lab::new(plain(&[4, 4, 4]), 4, 15);
     lab.history = crashes(&lab.space, &all, both);
-    lab.run(4, |config, _| {
-        if both(config) {
-            crash()
-        } else {
-            around(one_good(config), 0.0)
-        }
-    });
-    assert!(
-        lab.suggested.iter().any(|s| s.config.get("d1") == Some("o3")),
-        "d1=o3 worked with others"
-    );
+    lab.run(4, |config, _| if both(config) { crash() } else { around(one_good(config), 0.0) });
+    assert!(lab.suggested.iter().any(|s| s.config.get("d1") == Some("o3")), "d1=o3 worked with others");
 }
 
 #[test]
 fn what_was_not_covered_is_listed() {
     let space = plain(&[4, 6]);
-    let history = crashes(&space, &[&[], &[("d0", "o2")], &[("d1", "o2")]], |c| {
-        c.get("d1") == Some("o2")
-    });
+    let history = crashes(&space, &[&[], &[("d0", "o2")], &[("d1", "o2")]], |c| c.get("d1") == Some("o2"));
     assert_eq!(
         uncovered(&space, &history),
         [
@@ -327,10 +235,7 @@ fn the_sealed_rows_and_the_refit_neither_count_nor_fail() {
     }
     assert_eq!(lab.plan(4), end);
     assert_eq!(
-        uncovered(&lab.space, &lab.history)
-            .iter()
-            .filter(|line| line.contains("no score"))
-            .count(),
+        uncovered(&lab.space, &lab.history).iter().filter(|line| line.contains("no score")).count(),
         0
     );
 }
@@ -341,20 +246,11 @@ fn a_duplicate_is_refunded_and_stands_for_its_twin() {
     // Options of d3 change nothing: each such experiment is found to be the base, which was the first.
     lab.run(1, |config, _| match config.get("d3") {
         Some("base") => around(one_good(config), 0.0),
-        _ => Outcome::DuplicateOf {
-            experiment: ExperimentId(1),
-        },
+        _ => Outcome::DuplicateOf { experiment: ExperimentId(1) },
     });
-    let duplicates = lab
-        .history
-        .iter()
-        .filter(|o| matches!(o.outcome, Some(Outcome::DuplicateOf { .. })))
-        .count();
+    let duplicates =
+        lab.history.iter().filter(|o| matches!(o.outcome, Some(Outcome::DuplicateOf { .. }))).count();
     assert!(duplicates > 0);
     assert_eq!(lab.history.len(), 60 + duplicates);
-    assert!(
-        ranking(&lab.metric, &lab.history)
-            .iter()
-            .all(|r| r.config.get("d3") == Some("base"))
-    );
+    assert!(ranking(&lab.metric, &lab.history).iter().all(|r| r.config.get("d3") == Some("base")));
 }

@@ -67,7 +67,9 @@ impl RunError {
     fn exit(&self) -> Exit {
         match self {
             Self::Intake(IntakeError::Blob(_) | IntakeError::Catalog(_)) => Exit::Internal,
-            Self::Intake(_) | Self::Folder { .. } | Self::NotReady(_) | Self::Results { .. } => Exit::BadInput,
+            Self::Intake(_) | Self::Folder { .. } | Self::NotReady(_) | Self::Results { .. } => {
+                Exit::BadInput
+            }
             Self::Journal(_) | Self::Actor(ActorError::Journal(_)) => Exit::Store,
             _ => Exit::Internal,
         }
@@ -160,7 +162,8 @@ fn report(
     if args.json {
         say(&report.to_json());
     }
-    let failed = state.studies.get(study).is_some_and(|s| s.phase == ar_core::Phase::Finished(Finish::Failed));
+    let failed =
+        state.studies.get(study).is_some_and(|s| s.phase == ar_core::Phase::Finished(Finish::Failed));
     if !failed {
         return Ok(Exit::Done);
     }

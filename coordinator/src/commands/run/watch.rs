@@ -177,7 +177,11 @@ impl Watch {
         tracing::warn!(last, times = self.restarts, "the local worker ended");
         if self.restarts >= RESTARTS {
             let said = last.map(|last| format!("; it last said: {last}")).unwrap_or_default();
-            return Err(RunError::Worker { times: self.restarts, said, log: worker.folder.join("worker.log") });
+            return Err(RunError::Worker {
+                times: self.restarts,
+                said,
+                log: worker.folder.join("worker.log"),
+            });
         }
         self.progress.note("the local worker ended; starting another");
         worker.start().map_err(RunError::Start)

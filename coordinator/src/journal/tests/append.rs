@@ -1,6 +1,5 @@
 //! What was appended is there, in order, whole; what could not be is not half there.
 
-use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::task::{Context, Poll, Waker};
 
@@ -89,7 +88,7 @@ fn a_store_that_was_being_made_is_made_anew() {
 fn a_full_disk_is_told_and_takes_nothing_that_was_acknowledged() {
     let (dir, file) = closed(40);
     let (backend, full) = Full::over(&file);
-    let mut journal = RedbJournal::over(Store::of(backend, file.clone()), dir.path()).unwrap();
+    let mut journal = RedbJournal::over(Store::of(backend, file), dir.path()).unwrap();
     block_on(journal.append(Seq(41), samples(41, 3))).unwrap();
     full.set(true);
     let error = block_on(journal.append(Seq(44), samples(44, 9))).unwrap_err();

@@ -18,7 +18,9 @@ const KILLS: usize = 20;
 #[test]
 #[ignore = "run by `every_acknowledged_record_survives_kill_9` as a process of its own"]
 fn child() {
-    let Some(dir) = std::env::var_os(STORE).map(PathBuf::from) else { return };
+    let Some(dir) = std::env::var_os(STORE).map(PathBuf::from) else {
+        return;
+    };
     let mut journal = RedbJournal::open(&dir, INCARNATION).unwrap();
     let mut next = journal.replay().unwrap().seq.0 + 1;
     loop {

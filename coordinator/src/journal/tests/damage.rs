@@ -16,7 +16,8 @@ const LAST: u64 = 150;
 fn images() -> [(&'static str, Vec<u8>, Vec<u8>); 2] {
     let dir = tempfile::tempdir().unwrap();
     let journal = filled(dir.path(), LAST);
-    let image = || (fs::read(dir.path().join(store::NAME)).unwrap(), fs::read(dir.path().join(tail::NAME)).unwrap());
+    let image =
+        || (fs::read(dir.path().join(store::NAME)).unwrap(), fs::read(dir.path().join(tail::NAME)).unwrap());
     let killed = image();
     drop(journal);
     let closed = image();
@@ -59,7 +60,8 @@ fn a_journal_cut_short_is_damage() {
         let dense = (0..32_768).step_by(509);
         let sparse = (32_768..journal.len()).step_by(journal.len() / 100);
         for length in dense.chain(sparse).chain([1, 4, 63, 64, 319, 320, journal.len() - 1]) {
-            errors += usize::from(judge(&journal[..length], &tail, &format!("{how}, {length} bytes")).is_err());
+            errors +=
+                usize::from(judge(&journal[..length], &tail, &format!("{how}, {length} bytes")).is_err());
         }
         assert!(errors > 100, "{how}: only {errors} were noticed");
         judge(&journal, &tail, how).unwrap();
@@ -73,7 +75,8 @@ fn a_flipped_byte_is_noticed_or_does_not_matter() {
         let used = journal.iter().rposition(|&byte| byte != 0).unwrap();
         let mut errors = 0;
         let header = (0..320).map(|place| (place, 1 << (place % 8)));
-        let rest: Vec<_> = (0..250).map(|_| (rng.random_range(0..=used), rng.random_range(1..=255u8))).collect();
+        let rest: Vec<_> =
+            (0..250).map(|_| (rng.random_range(0..=used), rng.random_range(1..=255u8))).collect();
         for (place, flip) in header.chain(rest) {
             let mut hurt = journal.clone();
             hurt[place] ^= flip;

@@ -15,7 +15,8 @@ fn the_second_one_is_told_who_holds_the_store() {
     assert!(humantime::parse_rfc3339(started).is_ok(), "{started}");
 
     // As the command would have written it.
-    std::fs::write(&path, "pid 1234\ncommand ar-coordinator run data.csv\nstarted 2026-01-02T03:04:05Z\n").unwrap();
+    std::fs::write(&path, "pid 1234\ncommand ar-coordinator run data.csv\nstarted 2026-01-02T03:04:05Z\n")
+        .unwrap();
     let error = RedbJournal::open(dir.path(), 0).unwrap_err();
     assert!(matches!(error, JournalError::InUse { .. }));
     assert_eq!(
@@ -33,7 +34,8 @@ fn the_second_one_is_told_who_holds_the_store() {
 #[test]
 fn what_a_dead_process_wrote_is_no_obstacle() {
     let (dir, _) = closed(2);
-    std::fs::write(dir.path().join(LOCK), "pid 1\ncommand init\nand more than is written today\n".repeat(9)).unwrap();
+    std::fs::write(dir.path().join(LOCK), "pid 1\ncommand init\nand more than is written today\n".repeat(9))
+        .unwrap();
     let _journal = RedbJournal::open(dir.path(), 0).unwrap();
     let content = std::fs::read_to_string(dir.path().join(LOCK)).unwrap();
     assert_eq!(content.lines().count(), 3, "{content}");

@@ -1,10 +1,11 @@
 //! At least one record of every kind, with every part that a record can have.
 
-use ar_common::{
-    Artifact, Block, Budget, Config, Digest, Dimension, Direction, Epoch, ExperimentId, LeaseSeq, Limits, Measures,
-    Metric, Mode, OptionSpec, Outcome, SealedScore, Seq, Space, Splits, StudyId, StudySpec, TabularSpec, Task, Verdict,
-};
 use ar_common::Attempt;
+use ar_common::{
+    Artifact, Block, Budget, Config, Digest, Dimension, Direction, Epoch, ExperimentId, LeaseSeq, Limits,
+    Measures, Metric, Mode, OptionSpec, Outcome, SealedScore, Seq, Space, Splits, StudyId, StudySpec,
+    TabularSpec, Task, Verdict,
+};
 use ar_core::{Finish, Loss, PlannedExperiment, Record};
 
 /// The kind of a record. A new kind does not compile here: add one to [`all`] as well, raise the
@@ -37,7 +38,9 @@ fn config(model: &str) -> Config {
 }
 
 fn option(name: &str, conditions: bool) -> OptionSpec {
-    let of = |dimension: &str, family: &str| [(dimension.to_owned(), vec![family.to_owned()])].into_iter().collect();
+    let of = |dimension: &str, family: &str| {
+        [(dimension.to_owned(), vec![family.to_owned()])].into_iter().collect()
+    };
     OptionSpec {
         name: name.into(),
         family: name.split('_').next().unwrap().into(),
@@ -57,7 +60,12 @@ fn spec() -> StudySpec {
         version: StudySpec::VERSION,
         name: "Ärger & Söhne".into(),
         seed: 1 << 60,
-        metric: Metric { name: "rmse".into(), direction: Direction::Minimize, low: Some(0.0), high: Some(1e9) },
+        metric: Metric {
+            name: "rmse".into(),
+            direction: Direction::Minimize,
+            low: Some(0.0),
+            high: Some(1e9),
+        },
         data: TabularSpec {
             path: "data.csv".into(),
             content: Digest::of(b"rows"),
@@ -159,7 +167,11 @@ pub(super) fn all() -> Vec<Record> {
         Record::StoreMade { format: 1, incarnation: LEASE.incarnation },
         Record::Elected { epoch: Epoch(70_000) },
         Record::Submitted { study: study.clone(), spec: Box::new(spec()), tree: Digest::of(b"tree") },
-        Record::Extended { study: study.clone(), budget: Budget { rounds: 5, per_round: 15 }, limits: limits() },
+        Record::Extended {
+            study: study.clone(),
+            budget: Budget { rounds: 5, per_round: 15 },
+            limits: limits(),
+        },
         Record::OptionRemoved {
             study: study.clone(),
             dimension: "build_model".into(),
@@ -176,7 +188,12 @@ pub(super) fn all() -> Vec<Record> {
         },
     ];
     let causes = [(Loss::Lapsed, true), (Loss::Released, false), (Loss::Forgotten, true)];
-    records.extend(causes.map(|(cause, running)| Record::Requeued { experiment, lease: LEASE, cause, running }));
+    records.extend(causes.map(|(cause, running)| Record::Requeued {
+        experiment,
+        lease: LEASE,
+        cause,
+        running,
+    }));
     records.extend(outcomes().into_iter().enumerate().map(|(n, outcome)| Record::Done {
         experiment,
         lease: (n > 0).then_some(LEASE),

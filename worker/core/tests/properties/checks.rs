@@ -23,7 +23,10 @@ impl Shell {
         let stage = |wanted| self.held.values().filter(|stage| **stage == wanted).count();
         let held = (stage(LeaseStage::Running), stage(LeaseStage::Queued), stage(LeaseStage::Uploading));
         assert!(self.processes.len() <= self.slots as usize, "more processes than slots");
-        assert!(held.1 == 0 || held.0 == self.slots as usize || self.exited, "one waits while a slot is free");
+        assert!(
+            held.1 == 0 || held.0 == self.slots as usize || self.exited,
+            "one waits while a slot is free"
+        );
         // While an end is being looked at, what was called off still counts here.
         if !ends {
             assert_eq!(self.worker.counts(), held);
@@ -68,7 +71,10 @@ impl Shell {
             }
             Effect::Reconnect { why } => panic!("nobody of a lower epoch spoke: {why}"),
             Effect::Exit => {
-                assert!(self.draining && self.processes.is_empty() && self.writing.is_empty(), "left too early");
+                assert!(
+                    self.draining && self.processes.is_empty() && self.writing.is_empty(),
+                    "left too early"
+                );
                 self.met.drains += u32::from(!self.exited);
                 self.exited = true;
             }
@@ -90,7 +96,11 @@ impl Shell {
             }
             WorkerFrame::Completed { lease, outcome, digest } => {
                 self.met.offers += 1;
-                assert_eq!(self.disk.get(&lease), Some(&SpoolEntry { lease, outcome, digest }), "offered, not durable");
+                assert_eq!(
+                    self.disk.get(&lease),
+                    Some(&SpoolEntry { lease, outcome, digest }),
+                    "offered, not durable"
+                );
                 self.offered.insert(lease);
             }
             WorkerFrame::Released { leases } => {
@@ -108,10 +118,13 @@ impl Shell {
     /// All that is held is listed, once, and nothing else. What is given back as the worker leaves may
     /// be missing already: the frame that gives it back follows.
     fn check_list(&self, leases: &[HeldLease]) {
-        let listed: BTreeMap<LeaseRef, LeaseStage> = leases.iter().map(|held| (held.lease, held.stage)).collect();
+        let listed: BTreeMap<LeaseRef, LeaseStage> =
+            leases.iter().map(|held| (held.lease, held.stage)).collect();
         assert_eq!(listed.len(), leases.len(), "listed twice");
         let mut held = self.held.clone();
-        held.retain(|lease, stage| *stage != LeaseStage::Queued || !self.draining || listed.contains_key(lease));
+        held.retain(|lease, stage| {
+            *stage != LeaseStage::Queued || !self.draining || listed.contains_key(lease)
+        });
         assert_eq!(listed, held);
     }
 }

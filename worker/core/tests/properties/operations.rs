@@ -51,7 +51,8 @@ pub(crate) enum Operation {
 
 pub(crate) fn operations() -> impl Strategy<Value = Operation> {
     let index = any::<Index>;
-    let outcome = prop_oneof![4 => (0..100_u32).prop_map(|n| done(f64::from(n) / 100.0)), 1 => Just(crashed())];
+    let outcome =
+        prop_oneof![4 => (0..100_u32).prop_map(|n| done(f64::from(n) / 100.0)), 1 => Just(crashed())];
     prop_oneof![
         4 => Just(Operation::Connect),
         2 => Just(Operation::Disconnect),

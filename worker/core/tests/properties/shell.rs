@@ -94,7 +94,9 @@ impl Shell {
                 self.hear(CoordinatorFrame::Prepare { study, tree: Digest::of(b"tree") });
             }
             Operation::Prepared { study, stands } => self.prepared(&study_of(*study), *stands),
-            Operation::Grant { study, experiment, deadline_ms } => self.grant(*study, *experiment, *deadline_ms),
+            Operation::Grant { study, experiment, deadline_ms } => {
+                self.grant(*study, *experiment, *deadline_ms);
+            }
             Operation::GrantAgain(which) => {
                 if let Some(grant) = pick(self.held.keys(), which).map(|lease| self.grants[&lease].clone()) {
                     self.hear(CoordinatorFrame::Grant(grant));
@@ -112,7 +114,9 @@ impl Shell {
                 }
             }
             Operation::Started(which) => self.about(which, |lease| Input::Started { lease }),
-            Operation::Matrix(which, hash) => self.about(which, |lease| Input::Matrix { lease, hash: hash.to_string() }),
+            Operation::Matrix(which, hash) => {
+                self.about(which, |lease| Input::Matrix { lease, hash: hash.to_string() });
+            }
             Operation::End(which, outcome) => {
                 if let Some(lease) = pick(self.processes.keys(), which) {
                     self.end(lease, outcome.clone());
@@ -220,7 +224,9 @@ impl Shell {
         if self.stream != Stream::Welcomed {
             return;
         }
-        let Some(lease) = pick(self.held.keys(), which) else { return };
+        let Some(lease) = pick(self.held.keys(), which) else {
+            return;
+        };
         self.met.cancelled += 1;
         match self.held[&lease] {
             LeaseStage::Queued => {
@@ -281,7 +287,8 @@ impl Shell {
         let end = self.now + ms;
         for turn in 0.. {
             assert!(turn < 10_000, "the session asks to be woken again and again");
-            let kill = self.processes.iter().filter_map(|(lease, process)| Some((process.killed?, *lease))).min();
+            let kill =
+                self.processes.iter().filter_map(|(lease, process)| Some((process.killed?, *lease))).min();
             let wake = self.worker.next_wake().filter(|_| !self.exited);
             match (kill, wake) {
                 (Some((at, lease)), _) if at <= end && wake.is_none_or(|wake| at <= wake) => {

@@ -15,7 +15,11 @@ fn grants_run_at_once_while_slots_are_free_and_then_in_order() {
     assert_eq!(bench.grant(3), vec![]);
     assert_eq!(bench.worker.counts(), (2, 2, 0));
     let next = bench.give(Input::Ended { lease: lease(2), outcome: crashed() });
-    assert_eq!(next, vec![spool(2, crashed()), Effect::Run(grant(4))], "a slot is free before the result is durable");
+    assert_eq!(
+        next,
+        vec![spool(2, crashed()), Effect::Run(grant(4))],
+        "a slot is free before the result is durable"
+    );
     let next = bench.give(Input::Ended { lease: lease(1), outcome: crashed() });
     assert_eq!(next, vec![spool(1, crashed()), Effect::Run(grant(3))]);
 }
@@ -39,7 +43,11 @@ fn another_lease_of_the_same_experiment_is_another_attempt() {
     bench.hear(CoordinatorFrame::Cancel { lease: lease(1), why: "lapsed".into() });
     let mut again = grant(1);
     again.lease.lease.seq.0 += 50;
-    assert_eq!(bench.hear(CoordinatorFrame::Grant(again.clone())), vec![], "the slot is taken until the first is gone");
+    assert_eq!(
+        bench.hear(CoordinatorFrame::Grant(again.clone())),
+        vec![],
+        "the slot is taken until the first is gone"
+    );
     let effects = bench.give(Input::Ended { lease: lease(1), outcome: crashed() });
     assert_eq!(effects, vec![Effect::Run(again)]);
 }
@@ -61,7 +69,11 @@ fn a_cancelled_lease_that_waits_is_forgotten_without_a_word() {
     let mut bench = Bench::running(&[1]);
     bench.grant(2);
     assert_eq!(bench.hear(CoordinatorFrame::Cancel { lease: lease(2), why: "time is over".into() }), vec![]);
-    assert_eq!(bench.finish(1, done(0.8)), vec![spool(1, done(0.8)), completed(1, done(0.8))], "nothing follows it");
+    assert_eq!(
+        bench.finish(1, done(0.8)),
+        vec![spool(1, done(0.8)), completed(1, done(0.8))],
+        "nothing follows it"
+    );
 }
 
 #[test]

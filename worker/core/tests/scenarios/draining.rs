@@ -73,7 +73,11 @@ fn a_worker_whose_coordinator_is_away_leaves_once_its_results_are_durable() {
     bench.give(LONG);
     bench.give(Input::Disconnected);
     assert_eq!(bench.give(Input::Ended { lease: lease(1), outcome: done(0.8) }), vec![spool(1, done(0.8))]);
-    assert_eq!(bench.give(Input::Spooled { lease: lease(1) }), vec![Effect::Exit], "the next start offers it");
+    assert_eq!(
+        bench.give(Input::Spooled { lease: lease(1) }),
+        vec![Effect::Exit],
+        "the next start offers it"
+    );
 }
 
 #[test]

@@ -33,7 +33,12 @@ fn every_lease_held_is_in_every_heartbeat_as_often_as_the_coordinator_wants() {
     bench.grant(3);
     bench.grant(4);
     bench.give(Input::Ended { lease: lease(1), outcome: done(0.8) });
-    let held = [(4, LeaseStage::Queued), (2, LeaseStage::Running), (3, LeaseStage::Running), (1, LeaseStage::Uploading)];
+    let held = [
+        (4, LeaseStage::Queued),
+        (2, LeaseStage::Running),
+        (3, LeaseStage::Running),
+        (1, LeaseStage::Uploading),
+    ];
     assert_eq!(bench.wait(HEARTBEAT - 1), vec![]);
     assert_eq!(bench.wait(1), vec![heartbeat(&held, false)]);
     assert_eq!(bench.wait(1), vec![], "one");
@@ -56,7 +61,11 @@ fn a_reconnect_lists_every_lease_and_every_spooled_result() {
         (2, LeaseStage::Uploading),
     ];
     assert_eq!(hello.leases, leases(&held));
-    assert_eq!(hello.spooled, vec![lease(1), lease(2)], "a result that is on its way to the disk is not lost either");
+    assert_eq!(
+        hello.spooled,
+        vec![lease(1), lease(2)],
+        "a result that is on its way to the disk is not lost either"
+    );
     assert_eq!(effects, vec![completed(1, done(0.8))], "only what is durable is offered");
     assert_eq!(bench.give(Input::Spooled { lease: lease(2) }), vec![completed(2, crashed())]);
 }
@@ -69,7 +78,11 @@ fn what_runs_goes_on_while_the_coordinator_is_away() {
     let effects = bench.give(Input::Ended { lease: lease(1), outcome: done(0.8) });
     assert_eq!(effects, vec![spool(1, done(0.8)), Effect::Run(grant(2))]);
     assert_eq!(bench.wait(HEARTBEAT), vec![], "nobody hears it");
-    assert_eq!(bench.worker.next_wake().map(|at| at.0), Some(1_000 + DEADLINE), "nor is anything due but the deadline");
+    assert_eq!(
+        bench.worker.next_wake().map(|at| at.0),
+        Some(1_000 + DEADLINE),
+        "nor is anything due but the deadline"
+    );
 }
 
 #[test]
@@ -91,7 +104,10 @@ fn a_frame_of_a_lower_epoch_is_not_obeyed_and_drops_the_stream() {
 
     bench.give(Input::Disconnected);
     bench.connect();
-    assert!(matches!(bench.welcome()[..], [Effect::Reconnect { .. }]), "a deposed coordinator may welcome again");
+    assert!(
+        matches!(bench.welcome()[..], [Effect::Reconnect { .. }]),
+        "a deposed coordinator may welcome again"
+    );
     bench.epoch = Epoch(5);
     bench.give(Input::Disconnected);
     bench.connect();

@@ -83,6 +83,10 @@ fn studies_are_prepared_side_by_side() {
     bench.give(prepared());
     let mut of_other = grant(1);
     of_other.study = "07e4".into();
-    assert_eq!(bench.hear(CoordinatorFrame::Grant(of_other)), vec![released(&[1])], "the other one does not stand yet");
+    assert_eq!(
+        bench.hear(CoordinatorFrame::Grant(of_other)),
+        vec![released(&[1])],
+        "the other one does not stand yet"
+    );
     assert_eq!(bench.grant(2), vec![Effect::Run(grant(2))]);
 }

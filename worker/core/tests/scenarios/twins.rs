@@ -55,7 +55,11 @@ fn an_experiment_is_no_twin_of_itself() {
     again.lease.lease.seq.0 += 50;
     let second = again.lease;
     assert_eq!(bench.hear(CoordinatorFrame::Grant(again.clone())), vec![Effect::Run(again)]);
-    assert_eq!(bench.give(Input::Matrix { lease: second, hash: "m".into() }), vec![], "and under another lease");
+    assert_eq!(
+        bench.give(Input::Matrix { lease: second, hash: "m".into() }),
+        vec![],
+        "and under another lease"
+    );
 }
 
 #[test]

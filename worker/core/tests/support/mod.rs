@@ -168,7 +168,9 @@ pub(crate) fn completed(experiment: u64, outcome: Outcome) -> Effect {
 }
 
 pub(crate) fn released(experiments: &[u64]) -> Effect {
-    Effect::Send(WorkerFrame::Released { leases: experiments.iter().map(|experiment| lease(*experiment)).collect() })
+    Effect::Send(WorkerFrame::Released {
+        leases: experiments.iter().map(|experiment| lease(*experiment)).collect(),
+    })
 }
 
 pub(crate) fn stop(experiment: u64, grace_ms: u64) -> Effect {
