@@ -86,7 +86,7 @@ impl Outcome {
             Self::DuplicateOf { experiment } => {
                 Some(format!("same matrix and model as experiment {experiment}"))
             }
-            Self::TimedOut { seconds } => Some(format!("ran past its deadline of {seconds:.0} s")),
+            Self::TimedOut { seconds } => Some(format!("ran past its deadline of {seconds} s")),
             Self::Crashed { reason }
             | Self::OutOfMemory { reason }
             | Self::NoMetric { reason }

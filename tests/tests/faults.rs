@@ -135,3 +135,25 @@ async fn what_an_experiment_leaves_running_is_ended_with_it() {
     worker.leave().await;
     processes::wait_until("no process is left", || processes::of(folder.path()).is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_option_whose_import_fails_is_left_out_with_the_reason() {
+    const BROKEN: Model = Model {
+        name: "broken",
+        code: "import libgomp_that_is_not_there\n\n\ndef make(context):\n    return None\n",
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let mut cluster = Cluster::start(folder.path()).await;
+    let heart = run::example("heart-statlog.csv");
+    let study =
+        cluster.submit(&[heart.to_str().unwrap(), "--rounds", "1"], &[BROKEN, model!("works", "pass")]).await;
+    let worker = cluster.worker("one", 2);
+    cluster.finish(&study).await;
+    let entry = &cluster.state.studies[&study];
+    let (slot, option, reason) = entry.removed.first().expect("an option was taken out");
+    assert_eq!((slot.as_str(), option.as_str()), ("build_model", "broken"));
+    assert!(reason.contains("libgomp_that_is_not_there"), "{reason}");
+    assert!(cluster.state.experiments.iter().all(|e| e.config.get("build_model") != Some("broken")));
+    assert_eq!(cluster.outcome_of(&study, "works").word(), "done");
+    worker.leave().await;
+}

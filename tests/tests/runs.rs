@@ -46,7 +46,7 @@ fn a_run_ends_with_a_verdict_a_model_and_predictions() {
     assert_eq!(ended.status.code(), Some(0), "{}", run::stderr(&ended));
 
     let results = results(&out);
-    let counted = results["experiments"].as_array().unwrap().iter().filter(|e| e["block"]["kind"] == "cv");
+    let counted = results["experiments"].as_array().unwrap().iter().filter(|e| e["block"]["kind"] == "cv" && e["outcome"] != "duplicate");
     assert!(counted.count() <= 24, "a budget is a budget");
     assert!(results["verdict"]["text"].as_str().is_some_and(|text| !text.is_empty()));
     assert!(results["holdout"]["rows"].as_u64().is_some_and(|rows| rows >= 60), "{}", results["holdout"]);
@@ -193,4 +193,47 @@ fn a_time_limit_ends_a_run_with_a_verdict() {
     assert_eq!(ended.status.code(), Some(0), "{}", run::stderr(&ended));
     assert!(began.elapsed().as_secs() < 60, "{:?}", began.elapsed());
     assert!(results(&out)["verdict"]["text"].is_string());
+}
+
+#[test]
+fn when_every_experiment_fails_the_exit_code_is_1_and_the_commonest_errors_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let ended = run::finish(&["run", &heart(), "--out", out.to_str().unwrap(), "--experiment-memory", "1MiB"]);
+    let said = run::stderr(&ended);
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    assert!(said.contains("no experiment succeeded") && said.contains("out of memory"), "{said}");
+    assert_eq!(results(&out)["study"]["state"], "failed");
+}
+
+#[test]
+fn groups_stay_together_and_time_goes_forward_in_a_whole_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut table = String::from("visit,patient,dose,outcome\n");
+    for row in 0..240 {
+        let line = format!(
+            "2024-{:02}-{:02},p{},{},{}\n",
+            row / 20 + 1,
+            row % 20 + 1,
+            row % 30,
+            row % 7,
+            row % 7 + row % 3
+        );
+        table.push_str(&line);
+    }
+    let input = folder.path().join("visits.csv");
+    std::fs::write(&input, table).unwrap();
+    for flags in [["--group", "patient"], ["--time", "visit"]] {
+        let out = folder.path().join(flags[1]);
+        let mut arguments =
+            vec!["run", input.to_str().unwrap(), "--out", out.to_str().unwrap(), "--metric", "rmse"];
+        arguments.extend(["--budget", "4", "--rounds", "1"]);
+        arguments.extend(flags);
+        let ended = run::finish(&arguments);
+        assert_eq!(ended.status.code(), Some(0), "{}", run::stderr(&ended));
+        let results = results(&out);
+        let base = &results["experiments"][0];
+        assert_eq!((base["outcome"].as_str(), base["label"].as_str()), (Some("done"), Some("base")));
+        assert!(base["folds"].as_array().unwrap().len() >= 3, "{base}");
+    }
 }

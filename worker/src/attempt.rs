@@ -22,6 +22,8 @@ use crate::server::{ChildEvent, ForkServer};
 
 /// How often a child's memory is looked at.
 const MEMORY_SAMPLE: Duration = Duration::from_millis(100);
+/// Bytes in a mebibyte.
+const MIB: u64 = 1 << 20;
 /// How long a child may linger after its result before it is ended; its result counts.
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -68,13 +70,13 @@ enum End {
 struct Attempt {
     lease: LeaseRef,
     block: Block,
-    /// Resident bytes at which it is ended: its own share and what it inherits of the server.
+    /// Bytes it may take beyond what it inherits of the server.
     memory: u64,
     folder: PathBuf,
     blobs: BlobStore,
     inputs: mpsc::UnboundedSender<Input>,
     /// Held so that the server lives as long as its children are wanted.
-    _server: Arc<ForkServer>,
+    server: Arc<ForkServer>,
     events: mpsc::UnboundedReceiver<ChildEvent>,
     results: UnixStream,
     output: pipe::Receiver,
@@ -121,11 +123,11 @@ impl Attempt {
         Ok(Self {
             lease: grant.lease,
             block: grant.block,
-            memory: memory.saturating_add(server.resident),
+            memory,
             folder,
             blobs,
             inputs,
-            _server: server,
+            server,
             events,
             results: UnixStream::from_std(ours)?,
             output: pipe::Receiver::from_owned_fd(read)?,
@@ -142,6 +144,10 @@ impl Attempt {
                 event = self.events.recv() => match event {
                     Some(ChildEvent::Started { pid }) => {
                         self.seen.pid = Some(pid);
+                        // It may have been told to end before anybody knew its number.
+                        if self.seen.kill_at.is_some() {
+                            process::terminate(pid);
+                        }
                         let _ = self.inputs.send(Input::Started { lease: self.lease });
                     }
                     Some(ChildEvent::Exited { code, signal, peak_rss }) => {
@@ -201,7 +207,7 @@ impl Attempt {
         let Some(pid) = self.seen.pid else { return };
         if let Some(resident) = process::resident(pid) {
             self.seen.peak_memory = self.seen.peak_memory.max(resident);
-            if resident > self.memory {
+            if resident > self.memory.saturating_add(self.server.resident) {
                 self.seen.over_memory = true;
                 self.seen.kill_at = Some(Instant::now());
             }
@@ -251,7 +257,8 @@ impl Attempt {
             return End::Outcome(self.outcome(last));
         }
         if self.seen.over_memory {
-            return End::Outcome(self.out_of_memory());
+            let held = self.seen.peak_memory / MIB;
+            return End::Outcome(self.out_of_memory(&format!("it held {held} MiB")));
         }
         if let Some(broken) = self.seen.broken.take() {
             return End::Outcome(Outcome::Crashed {
@@ -271,21 +278,19 @@ impl Attempt {
         End::Outcome(Outcome::Crashed { reason })
     }
 
-    fn out_of_memory(&self) -> Outcome {
-        let mib = |bytes: u64| bytes / (1024 * 1024);
-        let (held, limit) = (mib(self.seen.peak_memory), mib(self.memory));
-        Outcome::OutOfMemory {
-            reason: format!("it held {held} MiB, and {limit} MiB is the limit of one experiment here"),
-        }
+    fn out_of_memory(&self, how: &str) -> Outcome {
+        let limit = self.memory / MIB;
+        let reason = format!(
+            "{how}; one experiment may take {limit} MiB here beside the loaded data (--experiment-memory says otherwise)"
+        );
+        Outcome::OutOfMemory { reason }
     }
 
     fn outcome(&self, last: FromChild) -> Outcome {
         match last {
             FromChild::Result(result) => self.measures(&result),
             FromChild::Error { kind: ErrorKind::NoMetric, message } => Outcome::NoMetric { reason: message },
-            FromChild::Error { kind: ErrorKind::OutOfMemory, message } => {
-                Outcome::OutOfMemory { reason: message }
-            }
+            FromChild::Error { kind: ErrorKind::OutOfMemory, message } => self.out_of_memory(&message),
             FromChild::Error { kind: ErrorKind::Crashed, message } => Outcome::Crashed { reason: message },
             _ => Outcome::NoMetric { reason: "it ended without a result".to_owned() },
         }

@@ -9,12 +9,20 @@ use super::{DISTINCT_CAP, MISSING};
 /// Entries that all columns together may hold for counting distinct values.
 const DISTINCT_BUDGET: usize = 4_000_000;
 
+/// What a column of the widest file may hold: enough to tell a number from a few codes.
+const LEAST_CAP: usize = 50;
+
 /// How many labels of the target are counted.
 const CLASS_CAP: usize = 10_000;
 
 /// Whether a cell, its blanks cut off, means "missing".
 pub(super) fn is_missing(cell: &str) -> bool {
     MISSING.contains(&cell)
+}
+
+/// A cell without the blanks around it. Python counts the four separators of ASCII among them.
+pub(super) fn trim(cell: &str) -> &str {
+    cell.trim_matches(|c: char| c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c))
 }
 
 /// A cell and the line it is on, as an example for a message.
@@ -135,7 +143,7 @@ pub(super) struct Stats {
 impl Stats {
     /// For a column of a file with so many.
     pub(super) fn new(columns: usize) -> Self {
-        let cap = (DISTINCT_BUDGET / columns.max(1)).clamp(1, DISTINCT_CAP);
+        let cap = (DISTINCT_BUDGET / columns.max(1)).clamp(LEAST_CAP, DISTINCT_CAP);
         Self {
             missing: 0,
             filled: 0,
@@ -348,5 +356,6 @@ mod tests {
     fn memory_is_bounded_in_wide_files() {
         assert_eq!(Stats::new(20).distinct.cap, DISTINCT_CAP);
         assert_eq!(Stats::new(4_000).distinct.cap, 1_000);
+        assert_eq!(Stats::new(10_000_000).distinct.cap, LEAST_CAP);
     }
 }

@@ -51,6 +51,10 @@ pub(super) struct Content {
     pub(super) digest: Digest,
     pub(super) encoding: Encoding,
     pub(super) has_bom: bool,
+    /// Whether its first line ends with a carriage return and a line feed.
+    pub(super) has_crlf: bool,
+    /// Its length without the byte order mark, if its last line has no end.
+    pub(super) open_end: Option<u64>,
 }
 
 type Magic = (&'static [u8], &'static str, &'static str);
@@ -58,27 +62,43 @@ type Magic = (&'static [u8], &'static str, &'static str);
 const EXPORT: &str = "export it as csv";
 const UNPACK: &str = "unpack it and give the csv file inside";
 const UTF8: &str = "save it as utf-8 text";
+const DOWNLOAD: &str = "download the csv file itself";
 
-const MAGIC: [Magic; 14] = [
+/// Formats told by their first bytes.
+const MAGIC: [Magic; 12] = [
     (b"\x1f\x8b", "gzip-compressed", UNPACK),
     (b"\x28\xb5\x2f\xfd", "zstd-compressed", UNPACK),
     (b"\xfd7zXZ\0", "xz-compressed", UNPACK),
     (b"BZh91AY&SY", "bzip2-compressed", UNPACK),
-    (b"PAR1", "a parquet file", EXPORT),
+    // What follows is always the same, and columns may well be called par1 or arrow1.
+    (b"PAR1\x15", "a parquet file", EXPORT),
     (b"PK\x03\x04", "an excel workbook or a zip archive", EXPORT),
     (b"\xd0\xcf\x11\xe0", "an old excel workbook", EXPORT),
     (b"SQLite format 3\0", "an sqlite database", EXPORT),
-    (b"ARROW1", "an arrow file", EXPORT),
+    (b"ARROW1\0", "an arrow file", EXPORT),
     (b"\x89HDF", "an hdf5 file", EXPORT),
     (b"\xff\xfe", "utf-16 text", UTF8),
     (b"\xfe\xff", "utf-16 text", UTF8),
-    (b"<!doctype html", "a web page", "download the csv file itself"),
-    (b"<html", "a web page", "download the csv file itself"),
+];
+
+/// Formats of text, told by their first characters: small letters, no blanks.
+const TEXT_MAGIC: [Magic; 8] = [
+    (b"<!doctypehtml", "a web page", DOWNLOAD),
+    (b"<html", "a web page", DOWNLOAD),
+    (b"<?xml", "an xml file", EXPORT),
+    (b"%pdf-", "a pdf file", EXPORT),
+    (b"{\"", "a json file", EXPORT),
+    (b"[{", "a json file", EXPORT),
+    (b"[[", "a json file", EXPORT),
+    (b"@relation", "an arff file", EXPORT),
 ];
 
 fn magic(bytes: &[u8]) -> Option<Magic> {
-    let found = |m: &&Magic| bytes.get(..m.0.len()).is_some_and(|start| start.eq_ignore_ascii_case(m.0));
-    MAGIC.iter().find(found).copied()
+    let text = bytes.strip_prefix(BOM).unwrap_or(bytes);
+    let start = text.iter().filter(|byte| !byte.is_ascii_whitespace()).take(16);
+    let start: Vec<u8> = start.map(u8::to_ascii_lowercase).collect();
+    let binary = MAGIC.iter().find(|magic| bytes.starts_with(magic.0));
+    binary.or_else(|| TEXT_MAGIC.iter().find(|magic| start.starts_with(magic.0))).copied()
 }
 
 fn open(path: &Path) -> Result<File, DataError> {
@@ -118,7 +138,7 @@ pub(super) fn scan(path: &Path, delimiter: u8) -> Result<Content, DataError> {
     let mut utf8 = Utf8::default();
     let mut quotes = Quotes::new(delimiter);
     let (mut first, mut controls, mut total) = (true, 0_usize, 0_usize);
-    let mut has_bom = false;
+    let (mut has_bom, mut first_line, mut last) = (false, None, 0);
     let mut buffer = vec![0; 256 * 1024];
     loop {
         let read = match file.read(&mut buffer) {
@@ -138,6 +158,13 @@ pub(super) fn scan(path: &Path, delimiter: u8) -> Result<Content, DataError> {
             let what = "it holds NUL bytes".to_owned();
             return Err(DataError::Binary { path: path.to_owned(), what });
         }
+        if first_line.is_none()
+            && let Some(end) = chunk.iter().position(|&byte| byte == b'\n')
+        {
+            let before = end.checked_sub(1).and_then(|at| chunk.get(at)).copied();
+            first_line = Some(before.unwrap_or(last) == b'\r');
+        }
+        last = chunk.last().copied().unwrap_or(last);
         controls += chunk.iter().filter(|&&byte| is_control(byte)).count();
         total += chunk.len();
         utf8.feed(chunk);
@@ -151,7 +178,13 @@ pub(super) fn scan(path: &Path, delimiter: u8) -> Result<Content, DataError> {
         return Err(DataError::UnterminatedQuote { path: path.to_owned(), line });
     }
     let encoding = if utf8.is_valid() { Encoding::Utf8 } else { Encoding::Latin1 };
-    Ok(Content { digest: Digest::from_hasher(&hasher), encoding, has_bom })
+    Ok(Content {
+        digest: Digest::from_hasher(&hasher),
+        encoding,
+        has_bom,
+        has_crlf: first_line.unwrap_or(false),
+        open_end: (last != b'\n').then_some(total as u64),
+    })
 }
 
 /// Whether a byte has no place in a text file.

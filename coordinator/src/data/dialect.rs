@@ -26,6 +26,14 @@ pub(super) fn is_blank(record: &csv::ByteRecord) -> bool {
     record.len() == 1 && record.iter().all(|cell| cell.iter().all(u8::is_ascii_whitespace))
 }
 
+/// Whether the header line is nothing but a quoted blank. Such a line is no blank line, so the
+/// runner would take it for the header and the line after it for data.
+pub(super) fn starts_with_quoted_blank(head: &Head) -> bool {
+    let text = head.bytes.trim_ascii_start();
+    let mut records = reader(text, b',').into_byte_records();
+    text.starts_with(b"\"") && records.next().is_some_and(|first| first.is_ok_and(|first| is_blank(&first)))
+}
+
 /// The separator that gives the most records as many cells as the first one has; at least two.
 pub(super) fn detect(head: &Head) -> Option<u8> {
     let mut best: Option<(f64, usize, u8)> = None;

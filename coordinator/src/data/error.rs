@@ -8,67 +8,67 @@ use std::path::{Path, PathBuf};
 #[expect(missing_docs, reason = "the fields are what the message shows of them")]
 pub enum DataError {
     /// Nothing is at the path.
-    #[error("there is no file `{}`; check the path", .path.display())]
+    #[error("there is no file `{}`; check the path", at(.path))]
     NotFound { path: PathBuf },
     /// The path is a folder.
-    #[error("`{}` is a directory; give the csv file inside it", .path.display())]
+    #[error("`{}` is a directory; give the csv file inside it", at(.path))]
     Directory { path: PathBuf },
     /// The path is a pipe, socket or device, which cannot be read twice.
-    #[error("`{}` is not a regular file; save its content as a csv file and give that", .path.display())]
+    #[error("`{}` is not a regular file; save its content as a csv file and give that", at(.path))]
     NotAFile { path: PathBuf },
     /// The operating system refuses to read.
-    #[error("cannot read `{}`: {source}; check its permissions and the disk", .path.display())]
+    #[error("cannot read `{}`: {source}; check its permissions and the disk", at(.path))]
     Unreadable { path: PathBuf, source: io::Error },
     /// No content at all.
-    #[error("`{}` is empty; give a csv file with a header line and rows", .path.display())]
+    #[error("`{}` is empty; give a csv file with a header line and rows", at(.path))]
     Empty { path: PathBuf },
     /// Another format, told by its first bytes.
-    #[error("`{}` is {format}, not csv; {advice}", .path.display())]
+    #[error("`{}` is {format}, not csv; {advice}", at(.path))]
     NotCsv { path: PathBuf, format: &'static str, advice: &'static str },
     /// NUL bytes or many control characters.
-    #[error("`{}` is binary, not text: {what}; export the table as a csv file in utf-8", .path.display())]
+    #[error("`{}` is binary, not text: {what}; export the table as a csv file in utf-8", at(.path))]
     Binary { path: PathBuf, what: String },
     /// A quoted cell that never ends.
-    #[error("a quote opened on line {line} of `{}` is never closed; close it, or double it if it belongs to the text", .path.display())]
+    #[error("a quote opened on line {line} of `{}` is never closed; close it, or double it if it belongs to the text", at(.path))]
     UnterminatedQuote { path: PathBuf, line: u64 },
     /// Names but no rows.
-    #[error("`{}` has a header line but no rows; add the rows", .path.display())]
+    #[error("`{}` has a header line but no rows; add the rows", at(.path))]
     HeaderOnly { path: PathBuf },
     /// One column only.
-    #[error("`{}` has a single column {column}; a table needs a target and at least one feature, separated by `,` `;` `|` or tabs", .path.display())]
+    #[error("`{}` has a single column {column}; a table needs a target and at least one feature, separated by `,` `;` `|` or tabs", at(.path))]
     SingleColumn { path: PathBuf, column: String },
     /// The first line holds numbers.
-    #[error("the first line of `{}` looks like data, not names ({example}); add a header line that names each column", .path.display())]
+    #[error("the first line of `{}` looks like data, not names ({example}); add a header line that names each column", at(.path))]
     NoHeader { path: PathBuf, example: String },
     /// Two columns of one name.
-    #[error("`{}` has two columns named {column} (columns {first} and {second}); rename one, or add the header line if it is missing", .path.display())]
+    #[error("`{}` has two columns named {column} (columns {first} and {second}); rename one, or add the header line if it is missing", at(.path))]
     DuplicateColumn { path: PathBuf, column: String, first: usize, second: usize },
     /// A column without a name.
-    #[error("column {position} of `{}` has no name; name it in the header line or remove it (pandas writes one unless `index=False`; a delimiter at the end of a line makes one)", .path.display())]
+    #[error("column {position} of `{}` has no name; name it in the header line or remove it (pandas writes one unless `index=False`; a delimiter at the end of a line makes one)", at(.path))]
     UnnamedColumn { path: PathBuf, position: usize },
     /// A row with another number of cells than the header.
-    #[error("line {line} of `{}` has {cells} cells, the header has {expected}; correct that line, or quote the cell that holds the delimiter", .path.display())]
+    #[error("line {line} of `{}` has {cells} cells, the header has {expected}; correct that line, or quote the cell that holds the delimiter", at(.path))]
     Ragged { path: PathBuf, line: u64, cells: usize, expected: usize },
     /// Numbers written with commas, which would be read as hundreds of categories.
-    #[error("column {column} of `{}` writes numbers with commas ({example} on line {line}); write decimal points and no thousands separators, or leave it out with --drop", .path.display())]
+    #[error("column {column} of `{}` writes numbers with commas ({example} on line {line}); write decimal points and no thousands separators, or leave it out with --drop", at(.path))]
     CommaNumbers { path: PathBuf, column: String, example: String, line: u64 },
     /// An option names a column that is not there.
-    #[error("{option} names {column}, but `{}` has no such column; {hint}", .path.display())]
+    #[error("{option} names {column}, but `{}` has no such column; {hint}", at(.path))]
     UnknownColumn { path: PathBuf, option: &'static str, column: String, hint: String },
     /// One column in two roles.
     #[error("column {column} is given to both {first} and {second}; give it to one of them")]
     RoleClash { column: String, first: &'static str, second: &'static str },
     /// No row has a target.
-    #[error("target {column} of `{}` is missing in every row; choose another column with --target", .path.display())]
+    #[error("target {column} of `{}` is missing in every row; choose another column with --target", at(.path))]
     TargetMissing { path: PathBuf, column: String },
     /// One value in all rows.
-    #[error("target {column} of `{}` has one value only ({value}); choose another column with --target, or add rows with other values", .path.display())]
+    #[error("target {column} of `{}` has one value only ({value}); choose another column with --target, or add rows with other values", at(.path))]
     OneClass { path: PathBuf, column: String, value: String },
     /// A target that is a number in name only.
-    #[error("target {column} of `{}` is {value} on line {line}, which is no finite number; correct or remove that row", .path.display())]
+    #[error("target {column} of `{}` is {value} on line {line}, which is no finite number; correct or remove that row", at(.path))]
     InfiniteTarget { path: PathBuf, column: String, value: String, line: u64 },
     /// Numbers with a few words among them.
-    #[error("target {column} of `{}` is a number in all but {others} of {rows} rows ({example} on line {line}); correct those rows, or leave the cell empty to have the row dropped", .path.display())]
+    #[error("target {column} of `{}` is a number in all but {others} of {rows} rows ({example} on line {line}); correct those rows, or leave the cell empty to have the row dropped", at(.path))]
     AlmostNumericTarget {
         path: PathBuf,
         column: String,
@@ -78,7 +78,7 @@ pub enum DataError {
         line: u64,
     },
     /// No such metric.
-    #[error("there is no metric `{name}`; {hint}")]
+    #[error("there is no metric {name}; {hint}")]
     UnknownMetric { name: String, hint: String },
     /// A metric of the other task.
     #[error("metric {metric} does not suit target {column}: {why}; use one of {alternatives}")]
@@ -94,7 +94,7 @@ pub enum DataError {
     )]
     RareClass { column: String, class: String, rows: usize, others: String, folds: u32 },
     /// Too few rows for the folds.
-    #[error("`{}` has {rows} rows with a target, {folds} folds need at least {needed}; give more rows", .path.display())]
+    #[error("`{}` has {rows} rows with a target, {folds} folds need at least {needed}; give more rows", at(.path))]
     FewRows { path: PathBuf, rows: usize, folds: u32, needed: usize },
     /// Too few rows once some are sealed.
     #[error(
@@ -113,10 +113,10 @@ pub enum DataError {
     )]
     FewGroups { column: String, groups: usize, folds: u32, needed: usize },
     /// A time column that does not order every row.
-    #[error("time column {column} of `{}` {problem}; --time needs a number or a date (YYYY-MM-DD) in every row", .path.display())]
+    #[error("time column {column} of `{}` {problem}; --time needs a number or a date (YYYY-MM-DD) in every row", at(.path))]
     BadTime { path: PathBuf, column: String, problem: String },
     /// No usable feature.
-    #[error("`{}` leaves nothing to learn from: {why}; give columns that say something about the target", .path.display())]
+    #[error("`{}` leaves nothing to learn from: {why}; give columns that say something about the target", at(.path))]
     NothingToLearn { path: PathBuf, why: String },
 }
 
@@ -142,10 +142,26 @@ pub(super) fn show(text: &str) -> String {
             shown.push('…');
             break;
         }
-        if c.is_control() { shown.extend(c.escape_default()) } else { shown.push(c) }
+        push_plain(&mut shown, c);
     }
     shown.push('`');
     shown
+}
+
+/// A path as it is shown: whole, on one line.
+fn at(path: &Path) -> String {
+    let mut shown = String::new();
+    path.to_string_lossy().chars().for_each(|c| push_plain(&mut shown, c));
+    shown
+}
+
+/// Pushes a character that stays on the line, any other as an escape.
+fn push_plain(text: &mut String, c: char) {
+    if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
+        text.extend(c.escape_default());
+    } else {
+        text.push(c);
+    }
 }
 
 /// Names as they are shown: at most `most`, then a count.

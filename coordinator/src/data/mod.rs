@@ -93,7 +93,7 @@ pub fn profile(request: &Request<'_>) -> Result<Profile, DataError> {
         return Err(dialect::no_delimiter(path, &head, content.encoding));
     };
     let mut source = table::Source::open(path, delimiter, &content)?;
-    let names = source.header()?;
+    let names = source.header(&head)?;
     let roles = target::Roles::find(&names, request)?;
     let pass = source.rows(&names, &roles)?;
     let goal = target::decide(request, &names, &roles, &pass, wanted)?;

@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use super::collect::{Classes, Stats, is_missing};
-use super::content::{BOM, Content, Encoding};
+use super::collect::{Classes, Stats, is_missing, trim};
+use super::content::{BOM, Content, Encoding, Head};
 use super::dialect;
 use super::error::{DataError, show, show_all};
 use super::target::Roles;
@@ -28,6 +28,8 @@ pub(super) struct Source {
     reader: csv::Reader<File>,
     record: csv::ByteRecord,
     encoding: Encoding,
+    has_crlf: bool,
+    open_end: Option<u64>,
 }
 
 impl Source {
@@ -39,7 +41,8 @@ impl Source {
         }
         let reader = dialect::reader(file, delimiter);
         let record = csv::ByteRecord::new();
-        Ok(Self { path: path.to_owned(), reader, record, encoding: content.encoding })
+        let (encoding, has_crlf, open_end) = (content.encoding, content.has_crlf, content.open_end);
+        Ok(Self { path: path.to_owned(), reader, record, encoding, has_crlf, open_end })
     }
 
     /// Moves to the next record that is not blank; false at the end.
@@ -55,18 +58,25 @@ impl Source {
         }
     }
 
-    /// The line on which the current record begins.
+    /// The line on which the current record begins. Its own position is where the one before it
+    /// ended, before blank lines and before the second half of a CRLF.
     fn line(&self) -> u64 {
-        self.record.position().map_or(0, csv::Position::line)
+        let end = self.reader.position();
+        let within = self.record.as_slice().iter().filter(|&&byte| byte == b'\n').count() as u64;
+        let took_line_feed = !self.has_crlf && self.open_end != Some(end.byte());
+        end.line().saturating_sub(within + u64::from(took_line_feed))
     }
 
     /// The names of the columns, which must be there and differ.
-    pub(super) fn header(&mut self) -> Result<Vec<String>, DataError> {
+    pub(super) fn header(&mut self, head: &Head) -> Result<Vec<String>, DataError> {
+        if dialect::starts_with_quoted_blank(head) {
+            return Err(DataError::UnnamedColumn { path: self.path.clone(), position: 1 });
+        }
         if !self.advance()? {
             return Err(DataError::Empty { path: self.path.clone() });
         }
         let names: Vec<String> =
-            self.record.iter().map(|cell| self.encoding.decode(cell).trim().to_owned()).collect();
+            self.record.iter().map(|cell| trim(&self.encoding.decode(cell)).to_owned()).collect();
         if looks_like_data(&names) {
             let example = show_all(names.iter().map(String::as_str), 3);
             return Err(DataError::NoHeader { path: self.path.clone(), example });
@@ -88,6 +98,10 @@ impl Source {
     /// Reads all rows.
     pub(super) fn rows(&mut self, names: &[String], roles: &Roles) -> Result<Pass, DataError> {
         let mut stats: Vec<Stats> = names.iter().map(|_| Stats::new(names.len())).collect();
+        // However wide the file, how many values the target has decides the task.
+        if let Some(target) = stats.get_mut(roles.target) {
+            *target = Stats::new(1);
+        }
         let mut classes = Classes::default();
         let (mut rows, mut dropped_rows) = (0, 0);
         while self.advance()? {
@@ -97,7 +111,7 @@ impl Source {
                 return Err(DataError::Ragged { path: self.path.clone(), line, cells, expected });
             }
             let target = self.encoding.decode(self.record.get(roles.target).unwrap_or_default());
-            let target = target.trim();
+            let target = trim(&target);
             if is_missing(target) {
                 dropped_rows += 1;
                 continue;
@@ -105,7 +119,7 @@ impl Source {
             classes.add(target);
             rows += 1;
             for (stats, cell) in stats.iter_mut().zip(&self.record) {
-                stats.add(self.encoding.decode(cell).trim(), line);
+                stats.add(trim(&self.encoding.decode(cell)), line);
             }
         }
         if rows + dropped_rows == 0 {

@@ -103,7 +103,7 @@ pub(super) fn wanted_metric(name: Option<&str>) -> Result<Option<(Metric, Task)>
     let plain = name.trim().to_lowercase().replace(['-', ' '], "_");
     let unknown = || {
         let hint = near(&plain, &Metric::tabular_names(None));
-        DataError::UnknownMetric { name: name.to_owned(), hint }
+        DataError::UnknownMetric { name: show(name), hint }
     };
     Metric::tabular(&plain).ok_or_else(unknown).map(Some)
 }
@@ -174,7 +174,7 @@ fn named(name: &str) -> Option<Metric> {
 
 /// A default metric that `common` does not know would be a fault of this build.
 fn no_default() -> DataError {
-    DataError::UnknownMetric { name: "default".to_owned(), hint: "name one with --metric".to_owned() }
+    DataError::UnknownMetric { name: "`default`".to_owned(), hint: "name one with --metric".to_owned() }
 }
 
 fn default_metric(classes: &[(String, usize)], rows: usize) -> (Option<Metric>, Option<String>) {
@@ -228,7 +228,7 @@ fn refuse_unusable(request: &Request<'_>, target: &str, stats: &Stats) -> Result
     }
     if stats.distinct.count() < 2 {
         let first = stats.first_text.as_ref().map(|first| show(&first.cell));
-        let value = first.unwrap_or_else(|| format!("`{}`", stats.numbers.min));
+        let value = first.unwrap_or_else(|| show(&stats.numbers.min.to_string()));
         return Err(DataError::OneClass { path, column, value });
     }
     if stats.is_almost_numeric()

@@ -15,6 +15,11 @@ impl World {
             Fault::Cut { machine, machine_sees, head_sees, late } => {
                 self.cut(of(machine), Sees { machine: machine_sees, head: head_sees, late });
             }
+            Fault::CutHello { machine, late } => {
+                let machine = of(machine);
+                self.machines[machine].late_hello = Some(late);
+                self.cut(machine, Sees { machine: 100, head: 100, late: None });
+            }
             Fault::Partition { machine, ms } => {
                 let machine = of(machine);
                 self.machines[machine].cut_off_until = self.now + ms;

@@ -28,6 +28,8 @@ pub(crate) enum Fault {
     /// A connection breaks. Each side sees it in its own time; what was on its way to the coordinator
     /// may arrive late, even after what was said on the next connection.
     Cut { machine: usize, machine_sees: u64, head_sees: u64, late: Option<u64> },
+    /// A connection breaks, and so does the next one, right after its Hello, which comes late.
+    CutHello { machine: usize, late: u64 },
     /// A machine is cut off.
     Partition { machine: usize, ms: u64 },
     /// A worker's process dies with all it runs, and comes back; its disk may be a new one.
@@ -86,6 +88,7 @@ pub(crate) fn faults() -> impl Strategy<Value = (u64, Fault)> {
         4 => (machine(), seen(), seen(), prop::option::of(seen())).prop_map(|(machine, machine_sees, head_sees, late)| {
             Fault::Cut { machine, machine_sees, head_sees, late }
         }),
+        2 => (machine(), 1_000..60_000_u64).prop_map(|(machine, late)| Fault::CutHello { machine, late }),
         2 => (machine(), 1_000..150_000_u64).prop_map(|(machine, ms)| Fault::Partition { machine, ms }),
         4 => (machine(), down(), prop::bool::weighted(0.3))
             .prop_map(|(machine, down, disk_too)| Fault::KillMachine { machine, down, disk_too }),

@@ -87,6 +87,8 @@ impl World {
                 }
                 head::Wish::Close(link) => {
                     self.met.closed += 1;
+                    self.met.closed_alive +=
+                        u32::from(self.listener(link).is_some_and(|_| !self.links[&link].is_deaf()));
                     self.links.get_mut(&link).unwrap().close(self.now, &mut self.agenda, &mut self.dice);
                 }
             }

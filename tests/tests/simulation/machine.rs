@@ -31,6 +31,8 @@ pub(crate) struct Machine {
     pub(crate) link: Option<LinkId>,
     pub(crate) cut_off_until: u64,
     pub(crate) fail_prepare: bool,
+    /// Its next Hello comes so much later, over a connection that is gone by then.
+    pub(crate) late_hello: Option<u64>,
     /// So many more processes end this machine's worker.
     pub(crate) deadly: u32,
     processes: BTreeMap<LeaseRef, Process>,
@@ -75,6 +77,7 @@ impl Machine {
             link: None,
             cut_off_until: 0,
             fail_prepare: false,
+            late_hello: None,
             deadly: 0,
             processes: BTreeMap::new(),
             runs: 0,

@@ -3,7 +3,7 @@
 use ar_worker_core::Input;
 
 use super::agenda::{Event, HeadId, LinkId, MachineId};
-use super::link::Link;
+use super::link::{Link, Sees};
 use super::machine::{Machine, Shared, Wish};
 use super::world::World;
 
@@ -43,6 +43,9 @@ impl World {
         self.heads.get_mut(&head).unwrap().links.insert(link);
         self.machines[machine].link = Some(link);
         self.give_machine(machine, Input::Connected);
+        if let Some(late) = self.machines[machine].late_hello.take().filter(|_| !self.healed) {
+            self.cut(machine, Sees { machine: 100, head: late, late: Some(late) });
+        }
     }
 
     pub(crate) fn give_machine(&mut self, machine: MachineId, input: Input) {

@@ -63,6 +63,8 @@ met! {
     exits,
     /// Sessions that were closed by the coordinator.
     closed,
+    /// Those that their worker was on: an older Hello came after a newer one.
+    closed_alive,
     /// Runs that were called off on their worker.
     called_off,
     /// Environments that could not be made.
