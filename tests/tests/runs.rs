@@ -199,7 +199,16 @@ fn a_time_limit_ends_a_run_with_a_verdict() {
 fn when_every_experiment_fails_the_exit_code_is_1_and_the_commonest_errors_are_told() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
-    let ended = run::finish(&["run", &heart(), "--out", out.to_str().unwrap(), "--experiment-memory", "1MiB"]);
+    // Large enough that nothing fits in what an experiment may take.
+    let mut table = String::from("a,b,c,d,target\n");
+    for row in 0..30_000 {
+        let cells = [7, 11, 13, 17].map(|prime| (row * prime % 1009).to_string()).join(",");
+        table.push_str(&format!("{cells},{}\n", if row % 3 == 0 { "yes" } else { "no" }));
+    }
+    let input = folder.path().join("large.csv");
+    std::fs::write(&input, table).unwrap();
+    let (input, out_text) = (input.to_str().unwrap(), out.to_str().unwrap());
+    let ended = run::finish(&["run", input, "--out", out_text, "--experiment-memory", "1MiB"]);
     let said = run::stderr(&ended);
     assert_eq!(ended.status.code(), Some(1), "{said}");
     assert!(said.contains("no experiment succeeded") && said.contains("out of memory"), "{said}");
