@@ -22,6 +22,7 @@ pub(crate) struct Progress {
     /// When this process began to run experiments, and how many had ended before.
     began: Option<(Instant, u32)>,
     ended: u32,
+    total: u32,
     best: Option<f64>,
     running: BTreeMap<ExperimentId, String>,
     mode: &'static str,
@@ -43,6 +44,7 @@ impl Progress {
             bar: None,
             began: None,
             ended,
+            total: entry.map_or(0, |entry| entry.budget().total()),
             running: BTreeMap::new(),
             mode: "",
         }
@@ -97,6 +99,7 @@ impl Progress {
         let Some(study) = state.studies.get(&self.study) else {
             return;
         };
+        self.total = study.budget().total();
         match record {
             Record::Done { experiment, .. } => {
                 self.running.remove(experiment);
@@ -166,15 +169,15 @@ impl Progress {
             return;
         }
         let bar = self.bar.get_or_insert_with(|| {
-            let bar = ProgressBar::with_draw_target(Some(1), target(self.console));
+            let bar = ProgressBar::with_draw_target(Some(0), target(self.console));
             bar.set_style(style("{bar:24} {pos}/{len} {wide_msg}"));
             bar
         });
+        bar.set_length(u64::from(self.total));
         let running: Vec<&str> = self.running.values().take(NAMED).map(String::as_str).collect();
         let rate = f64::from(self.ended - before.min(self.ended)) / began.elapsed().as_secs_f64().max(0.001);
         let best = self.best.map(|best| format!("best {best:.4}  ")).unwrap_or_default();
-        let left =
-            f64::from(u32::try_from(bar.length().unwrap_or(0)).unwrap_or(0).saturating_sub(self.ended));
+        let left = f64::from(self.total.saturating_sub(self.ended));
         let eta = if rate > 0.0 { left / rate } else { f64::NAN };
         let eta = Duration::try_from_secs_f64(eta)
             .map(|d| humantime::format_duration(Duration::from_secs(d.as_secs())).to_string());

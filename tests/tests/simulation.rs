@@ -107,3 +107,43 @@ fn what_was_not_durable_as_its_coordinator_died_never_happened() {
     assert!(met.batches_lost > 5, "{met:?}");
     assert_eq!((met.requeued, met.refused), (0, 0), "nothing was said that did not hold: {met:?}");
 }
+
+/// The worlds of a property, each with so many faults drawn from `fault`.
+fn worlds(seed: u64, faults: usize, fault: impl Strategy<Value = (u64, Fault)>) -> impl Iterator<Item = Met> {
+    let mut runner = TestRunner::new(seeded(1, seed));
+    let strategy = (setup(), prop::collection::vec(fault, faults));
+    (0..24).map(move |_| {
+        let (setup, faults) = strategy.new_tree(&mut runner).unwrap().current();
+        World::new(&setup, &faults).run().1
+    })
+}
+
+#[test]
+fn a_connection_that_breaks_for_less_than_a_lease_lives_costs_no_work() {
+    let cut = (0..60_000_u64, 0..3_usize, 0..500_u64, 0..500_u64);
+    let cut = cut.prop_map(|(at, machine, machine_sees, head_sees)| {
+        (at, Fault::Cut { machine, machine_sees, head_sees, late: None })
+    });
+    let mut all = Met::default();
+    for met in worlds(5, 20, cut) {
+        assert_eq!(met.requeued, met.forgotten, "only grants that never came: {met:?}");
+        assert_eq!([met.lost_running, met.refused, met.lapsed, met.late], [0; 4], "{met:?}");
+        all.add(&met);
+    }
+    assert!(all.repeats > 0 && all.forgotten > 0, "{all:?}");
+}
+
+#[test]
+fn a_coordinator_that_comes_back_in_time_costs_no_work() {
+    let kill = (0..60_000_u64, 1..2_000_u64, any::<bool>());
+    let kill = kill.prop_map(|(at, down, last_batch_survives)| {
+        (at, Fault::KillWritingHead(Death { down, last_batch_survives }))
+    });
+    let mut all = Met::default();
+    for met in worlds(6, 12, kill) {
+        assert_eq!(met.requeued, met.forgotten, "only grants that never came: {met:?}");
+        assert_eq!([met.lost_running, met.refused, met.lapsed, met.late], [0; 4], "{met:?}");
+        all.add(&met);
+    }
+    assert!(all.batches_lost > 20 && all.batches_without_effects > 20, "{all:?}");
+}

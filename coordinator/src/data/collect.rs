@@ -12,6 +12,9 @@ const DISTINCT_BUDGET: usize = 4_000_000;
 /// What a column of the widest file may hold: enough to tell a number from a few codes.
 const LEAST_CAP: usize = 50;
 
+/// How many spellings of infinite numbers are counted.
+const MOST_SPELLINGS: usize = 50;
+
 /// How many labels of the target are counted.
 const CLASS_CAP: usize = 10_000;
 
@@ -42,6 +45,10 @@ pub(super) struct Distinct {
 }
 
 impl Distinct {
+    fn new(cap: usize) -> Self {
+        Self { seen: HashSet::new(), cap, looked_at: 0 }
+    }
+
     fn add(&mut self, hash: u64) {
         if self.seen.len() < self.cap {
             self.looked_at += 1;
@@ -123,6 +130,8 @@ pub(super) struct Stats {
     /// Cells that read as infinite or as "not a number".
     pub(super) not_finite: usize,
     pub(super) first_not_finite: Option<Example>,
+    /// The spellings of those cells: values of a column of words, missing in a column of numbers.
+    spellings: Distinct,
     /// First cell that is no number.
     pub(super) first_text: Option<Example>,
     /// Cells that are numbers if a comma may stand in them.
@@ -150,6 +159,7 @@ impl Stats {
             numbers: Numbers::new(),
             not_finite: 0,
             first_not_finite: None,
+            spellings: Distinct::new(MOST_SPELLINGS),
             first_text: None,
             comma_numbers: 0,
             first_comma: None,
@@ -158,7 +168,7 @@ impl Stats {
             first_undated: None,
             wordy: 0,
             chars: 0,
-            distinct: Distinct { seen: HashSet::new(), cap, looked_at: 0 },
+            distinct: Distinct::new(cap),
         }
     }
 
@@ -182,7 +192,7 @@ impl Stats {
                 if self.first_not_finite.is_none() {
                     self.first_not_finite = example();
                 }
-                self.distinct.add(hash(cell));
+                self.spellings.add(hash(cell));
                 self.forms = Forms::NO_DATE;
             }
             Err(_) => {
@@ -210,6 +220,14 @@ impl Stats {
             self.dates += 1;
         } else if self.first_undated.is_none() {
             self.first_undated = Some(Example { cell: cell.to_owned(), line });
+        }
+    }
+
+    /// To be called after the last cell: "inf" among words is a word.
+    pub(super) fn finish(&mut self) {
+        if self.texts() > 0 {
+            self.distinct.seen.extend(self.spellings.seen.drain());
+            self.distinct.looked_at += self.not_finite;
         }
     }
 

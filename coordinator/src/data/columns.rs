@@ -5,7 +5,7 @@ use std::path::Path;
 use ar_common::Task;
 
 use super::collect::Stats;
-use super::error::{DataError, show, show_all};
+use super::error::{DataError, counted, show, show_all};
 use super::profile::{Column, ColumnKind};
 use super::table::Pass;
 use super::target::Roles;
@@ -78,11 +78,12 @@ fn column(name: &str, stats: &Stats, kind: ColumnKind, treatment: String) -> Col
 fn feature(name: &str, stats: &Stats, rows: usize) -> (ColumnKind, String) {
     let mostly_filled = stats.filled * 2 >= rows;
     let unique = mostly_filled && stats.distinct.all_differ();
+    let same = stats.distinct.count() == 1 && stats.not_finite == 0;
     let (kind, treatment) = if stats.is_void() {
         (ColumnKind::Constant, "left out: every cell is missing")
-    } else if stats.distinct.count() == 1 && stats.missing == 0 {
+    } else if same && stats.missing == 0 {
         (ColumnKind::Constant, "left out: every row has the same value")
-    } else if stats.distinct.count() == 1 {
+    } else if same {
         // Whether it is there at all may be what matters.
         (ColumnKind::Categorical, "present or missing")
     } else if stats.forms.is_date() && stats.forms.is_readable() {
@@ -173,7 +174,7 @@ fn refuse_commas(path: &Path, name: &str, stats: &Stats) -> Result<(), DataError
 fn check_time(path: &Path, name: &str, stats: &Stats) -> Result<(), DataError> {
     let text = stats.first_undated.as_ref().or(stats.first_text.as_ref());
     let problem = if stats.missing + stats.not_finite > 0 {
-        format!("is missing or infinite in {} rows", stats.missing + stats.not_finite)
+        format!("is missing or infinite in {}", counted(stats.missing + stats.not_finite, "row"))
     } else if stats.is_numeric() || (stats.forms.is_date() && stats.forms.is_readable()) {
         return Ok(());
     } else if stats.forms.is_date() {

@@ -67,7 +67,19 @@ pub(super) fn no_delimiter(path: &Path, head: &Head, encoding: Encoding) -> Data
     let mut records = reader(head.bytes.as_slice(), b',').into_byte_records().filter_map(Result::ok);
     let first = records.find(|record| !is_blank(record));
     let name = first.as_ref().and_then(|record| record.get(0)).unwrap_or_default();
-    DataError::SingleColumn { path: path.to_owned(), column: show(encoding.decode(name).trim()) }
+    let (path, name) = (path.to_owned(), show(encoding.decode(name).trim()));
+    if CANDIDATES.iter().any(|&delimiter| begins_late(&widths(head, delimiter))) {
+        DataError::Preamble { path, line: name }
+    } else {
+        DataError::SingleColumn { path, column: name }
+    }
+}
+
+/// Whether a table follows on lines of one cell: at least three records of one width.
+fn begins_late(widths: &[usize]) -> bool {
+    let start = widths.iter().position(|&width| width > 1).unwrap_or(widths.len());
+    let table = widths.get(start..).unwrap_or_default();
+    table.len() >= 3 && table.iter().all(|width| Some(width) == table.first())
 }
 
 #[cfg(test)]

@@ -37,6 +37,9 @@ pub enum DataError {
     /// One column only.
     #[error("`{}` has a single column {column}; a table needs a target and at least one feature, separated by `,` `;` `|` or tabs", at(.path))]
     SingleColumn { path: PathBuf, column: String },
+    /// Lines above the header: a title, a comment, or `sep=;` as Excel writes it.
+    #[error("`{}` begins with {line}, which is no header; remove the lines above the names of the columns", at(.path))]
+    Preamble { path: PathBuf, line: String },
     /// The first line holds numbers.
     #[error("the first line of `{}` looks like data, not names ({example}); add a header line that names each column", at(.path))]
     NoHeader { path: PathBuf, example: String },
@@ -47,7 +50,7 @@ pub enum DataError {
     #[error("column {position} of `{}` has no name; name it in the header line or remove it (pandas writes one unless `index=False`; a delimiter at the end of a line makes one)", at(.path))]
     UnnamedColumn { path: PathBuf, position: usize },
     /// A row with another number of cells than the header.
-    #[error("line {line} of `{}` has {cells} cells, the header has {expected}; correct that line, or quote the cell that holds the delimiter", at(.path))]
+    #[error("line {line} of `{}` has {}, the header has {expected}; correct that line, or quote the cell that holds the delimiter", at(.path), counted(*.cells, "cell"))]
     Ragged { path: PathBuf, line: u64, cells: usize, expected: usize },
     /// Numbers written with commas, which would be read as hundreds of categories.
     #[error("column {column} of `{}` writes numbers with commas ({example} on line {line}); write decimal points and no thousands separators, or leave it out with --drop", at(.path))]
@@ -90,11 +93,12 @@ pub enum DataError {
     TooManyClasses { column: String, classes: String, rows: usize },
     /// A class that cannot be in every fold.
     #[error(
-        "class {class} of target {column} has {rows} rows{others}, {folds} folds need at least {folds} of each class; remove the rows of such a class, merge it with another, or give more rows"
+        "class {class} of target {column} has {}{others}, {folds} folds need at least {folds} of each class; remove the rows of such a class, merge it with another, or give more rows",
+        counted(*.rows, "row")
     )]
     RareClass { column: String, class: String, rows: usize, others: String, folds: u32 },
     /// Too few rows for the folds.
-    #[error("`{}` has {rows} rows with a target, {folds} folds need at least {needed}; give more rows", at(.path))]
+    #[error("`{}` has {} with a target, {folds} folds need at least {needed}; give more rows", at(.path), counted(*.rows, "row"))]
     FewRows { path: PathBuf, rows: usize, folds: u32, needed: usize },
     /// Too few rows once some are sealed.
     #[error(
@@ -109,7 +113,8 @@ pub enum DataError {
     BadFolds { folds: u32 },
     /// Fewer groups than folds.
     #[error(
-        "group column {column} has {groups} groups, {folds} folds need at least {needed}; give more groups or another --group"
+        "group column {column} has {}, {folds} folds need at least {needed}; give more groups or another --group",
+        counted(*.groups, "group")
     )]
     FewGroups { column: String, groups: usize, folds: u32, needed: usize },
     /// A time column that does not order every row.
@@ -146,6 +151,16 @@ pub(super) fn show(text: &str) -> String {
     }
     shown.push('`');
     shown
+}
+
+/// A count with its noun.
+pub(super) fn counted(count: usize, what: &str) -> String {
+    let ending = match count {
+        1 => "",
+        _ if what.ends_with('s') => "es",
+        _ => "s",
+    };
+    format!("{count} {what}{ending}")
 }
 
 /// A path as it is shown: whole, on one line.

@@ -1,5 +1,7 @@
 //! What was done with the data, in sentences for people.
 
+use std::collections::HashMap;
+
 use ar_common::Task;
 
 use super::collect::Stats;
@@ -47,12 +49,26 @@ fn goal_notes(findings: &Findings) -> Vec<String> {
         }
         _ => {}
     }
+    notes.extend(alike(&goal.classes));
     notes.extend(goal.metric_reason.clone());
     if pass.dropped_rows > 0 {
         let (rows, verb) = rows(pass.dropped_rows);
         notes.push(format!("{rows} without a target {verb} left out"));
     }
     notes
+}
+
+/// Two labels that may well be one class.
+fn alike(classes: &[(String, usize)]) -> Option<String> {
+    let meaning = |label: &str| match label.parse::<f64>() {
+        Ok(number) if number.is_finite() => (number + 0.0).to_string(),
+        _ => label.to_lowercase(),
+    };
+    let mut known = HashMap::new();
+    let (first, second) =
+        classes.iter().find_map(|(label, _)| Some((known.insert(meaning(label), label)?, label)))?;
+    let (first, second) = (show(first), show(second));
+    Some(format!("labels {first} and {second} are two classes; if they mean the same, write them alike"))
 }
 
 fn rows(count: usize) -> (String, &'static str) {

@@ -2,7 +2,7 @@
 
 use ar_common::Task;
 
-use super::error::{DataError, show};
+use super::error::{DataError, counted, show};
 use super::table::Pass;
 use super::target::{Goal, Roles};
 use super::{Holdout, Request};
@@ -108,7 +108,7 @@ fn parts(request: &Request<'_>, roles: &Roles, pass: &Pass, goal: &Goal) -> Resu
         let rare = goal.classes.iter().filter(|class| class.1 < folds).count();
         if rare > 0 {
             let others = if rare > 1 {
-                format!(" (and {} more classes are as rare)", rare - 1)
+                format!(" (and {} with too few)", counted(rare - 1, "other class"))
             } else {
                 String::new()
             };

@@ -77,6 +77,12 @@ impl Source {
         }
         let names: Vec<String> =
             self.record.iter().map(|cell| trim(&self.encoding.decode(cell)).to_owned()).collect();
+        if let [first, second] = names.as_slice()
+            && first == "sep="
+            && second.is_empty()
+        {
+            return Err(DataError::Preamble { path: self.path.clone(), line: show(first) });
+        }
         if looks_like_data(&names) {
             let example = show_all(names.iter().map(String::as_str), 3);
             return Err(DataError::NoHeader { path: self.path.clone(), example });
@@ -129,6 +135,7 @@ impl Source {
             let column = names.get(roles.target).map(|name| show(name)).unwrap_or_default();
             return Err(DataError::TargetMissing { path: self.path.clone(), column });
         }
+        stats.iter_mut().for_each(Stats::finish);
         Ok(Pass { rows, dropped_rows, stats, classes })
     }
 }

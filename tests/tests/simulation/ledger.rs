@@ -1,10 +1,10 @@
 //! The journal, and everything that must hold of it: a second opinion, kept apart from the core.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ar_common::frames::{CoordinatorFrame, LeaseRef};
-use ar_common::{Block, Epoch, ExperimentId, LeaseSeq, Outcome, Seq, StudyId};
-use ar_core::{Audit, Core, Loss, Record, State, check};
+use ar_common::{Block, Epoch, ExperimentId, LeaseSeq, Outcome, Seq, StudyId, WorkerId};
+use ar_core::{Audit, Core, Loss, Record, State, Status, check};
 
 use super::met::Met;
 
@@ -21,12 +21,17 @@ pub(crate) struct Ledger {
     /// Results whose acknowledgement has left a coordinator.
     acked: BTreeMap<ExperimentId, LeaseSeq>,
     losses: BTreeMap<ExperimentId, u32>,
+    /// The newest attempt of each experiment, and its lease.
+    granted: BTreeMap<ExperimentId, (u32, LeaseSeq)>,
+    /// What a start of a worker gave back as it left.
+    given_back: BTreeSet<(ExperimentId, WorkerId, u64)>,
     lapsed: Vec<LeaseSeq>,
 }
 
 impl Ledger {
     pub(crate) fn append(&mut self, record: &Record, met: &mut Met) {
         self.audit.record(record);
+        self.check_lease(record);
         self.state.apply(record);
         self.journal.push(record.clone());
         match record {
@@ -52,6 +57,36 @@ impl Ledger {
                 }
             }
             Record::Done { experiment, lease, outcome, .. } => self.ended(*experiment, *lease, outcome, met),
+            _ => {}
+        }
+    }
+
+    /// What a record says about a lease, against what the journal said before.
+    fn check_lease(&mut self, record: &Record) {
+        let status = |id: &ExperimentId| self.state.experiment(*id).map(|e| &e.status);
+        match record {
+            Record::Granted { experiment, attempt, worker, boot, .. } => {
+                let to = (*experiment, worker.clone(), *boot);
+                assert!(
+                    !self.given_back.contains(&to),
+                    "{to:?} gave it back as it left, and is granted it again"
+                );
+                let before = self.granted.get(experiment).map_or(0, |(attempt, _)| *attempt);
+                assert_eq!(attempt.0, before + 1, "experiment {experiment}: attempts are counted one by one");
+                let lease = LeaseSeq { incarnation: self.state.incarnation, seq: self.state.seq.next() };
+                self.granted.insert(*experiment, (attempt.0, lease));
+            }
+            Record::Requeued { experiment, cause: Loss::Released, .. } => {
+                let Some(Status::Leased { worker, boot, .. }) = status(experiment) else { return };
+                self.given_back.insert((*experiment, worker.clone(), *boot));
+            }
+            Record::Done { experiment, lease, .. } => {
+                let newest = self.granted.get(experiment).map(|(_, lease)| *lease);
+                assert!(
+                    lease.is_none() || *lease == newest,
+                    "experiment {experiment} ended under an older lease"
+                );
+            }
             _ => {}
         }
     }
@@ -114,7 +149,7 @@ impl Ledger {
 
     fn end_of(&self, experiment: ExperimentId) -> Option<Option<LeaseSeq>> {
         match self.state.experiment(experiment).map(|e| &e.status) {
-            Some(ar_core::Status::Done { lease, .. }) => Some(*lease),
+            Some(Status::Done { lease, .. }) => Some(*lease),
             _ => None,
         }
     }
@@ -157,7 +192,7 @@ impl Ledger {
         }
         for (experiment, lease) in &self.acked {
             let end = self.state.experiment(*experiment).map(|e| &e.status);
-            let kept = matches!(end, Some(ar_core::Status::Done { lease: Some(kept), .. }) if kept == lease);
+            let kept = matches!(end, Some(Status::Done { lease: Some(kept), .. }) if kept == lease);
             assert!(kept, "I1: experiment {experiment} was acknowledged under {lease} and is {end:?}");
         }
         for (id, study) in &self.state.studies {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ar_common::frames::{Grant, Hardware, LeaseRef, WorkerFrame};
-use ar_common::{ExperimentId, Millis, Outcome};
+use ar_common::{Epoch, ExperimentId, Millis, Outcome};
 use ar_worker_core::{Effect, Identity, Input, SpoolEntry, Worker};
 
 use super::agenda::{Agenda, Boot, Dice, Event, LinkId, MachineId, Moment};
@@ -42,6 +42,8 @@ pub(crate) struct Machine {
     wake: Option<u64>,
     /// What its coordinator has answered to this start of it.
     answered: BTreeSet<ExperimentId>,
+    /// The highest that spoke to this start of it.
+    epoch: Epoch,
 }
 
 /// What all machines of a world share.
@@ -85,6 +87,7 @@ impl Machine {
             disk: BTreeMap::new(),
             wake: None,
             answered: BTreeSet::new(),
+            epoch: Epoch(0),
         }
     }
 
@@ -111,6 +114,7 @@ impl Machine {
         self.link = None;
         self.processes.clear();
         self.answered.clear();
+        self.epoch = Epoch(0);
         for (lease, entry) in std::mem::take(&mut self.writing) {
             if world.dice.once_in(2) {
                 self.disk.insert(lease, entry);
@@ -131,7 +135,15 @@ impl Machine {
         if let Input::Frame { frame: ar_common::frames::CoordinatorFrame::Ack { lease }, .. } = &input {
             self.answered.insert(lease.experiment);
         }
+        let epoch = match &input {
+            Input::Frame { epoch, .. } => *epoch,
+            _ => self.epoch,
+        };
+        let deposed = epoch < self.epoch;
+        self.epoch = self.epoch.max(epoch);
         let effects = worker.step(input, Millis(world.now));
+        let refused = matches!(effects[..], [Effect::Reconnect { .. }]);
+        assert_eq!(deposed, refused, "a frame of a lower epoch, and no other, is refused: {effects:?}");
         let wishes = effects.into_iter().filter_map(|effect| self.perform(effect, world)).collect();
         assert!(self.processes.len() <= self.slots as usize, "more processes than slots");
         self.plan_wake(world);
@@ -153,7 +165,12 @@ impl Machine {
 
     fn perform(&mut self, effect: Effect, world: &mut Shared<'_>) -> Option<Wish> {
         match effect {
-            Effect::Send(frame) => return Some(Wish::Send(Box::new(frame))),
+            Effect::Send(frame) => {
+                if let WorkerFrame::Completed { lease, .. } = &frame {
+                    assert!(self.disk.contains_key(lease), "{lease:?} was offered before it was durable");
+                }
+                return Some(Wish::Send(Box::new(frame)));
+            }
             Effect::Prepare { study, .. } => {
                 let ms = if world.dice.once_in(4) {
                     world.dice.between(1_000, 60_000)

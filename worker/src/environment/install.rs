@@ -42,7 +42,7 @@ impl Installer {
     pub(super) fn describe(&self) -> String {
         match self {
             Self::Uv(_) => format!("uv {} {}", std::env::consts::OS, std::env::consts::ARCH),
-            Self::Pip { python, version } => format!("{} {}", python.display(), version.text),
+            Self::Pip { version, .. } => format!("{} {}", version.executable, version.text),
         }
     }
 
@@ -97,7 +97,7 @@ impl Installer {
         match self {
             Self::Uv(uv) => {
                 let mut command = Command::new(uv);
-                command.args(["pip", "install", "--no-deps", "--python"]).arg(python);
+                command.args(["pip", "install", "--no-deps", "--only-binary", ":all:", "--python"]).arg(python);
                 command
             }
             Self::Pip { .. } => {

@@ -19,6 +19,8 @@ pub(super) struct Version {
     pub(super) minor: u32,
     /// As it writes it, `3.11.9`.
     pub(super) text: String,
+    /// Its real path, whatever shim or link led to it.
+    pub(super) executable: String,
 }
 
 impl Version {
@@ -29,12 +31,16 @@ impl Version {
 
 /// Asks an interpreter for its version.
 pub(super) async fn version(python: &Path) -> Result<Version, String> {
-    let script = "import sys; print(*sys.version_info[:2], '.'.join(map(str, sys.version_info[:3])))";
+    let script = "import os, sys; print(*sys.version_info[:2], '.'.join(map(str, sys.version_info[:3])), os.path.realpath(sys.executable))";
     let said = ask(python, script).await?;
-    let mut words = said.split_ascii_whitespace();
+    // The path is last, as it may hold blanks.
+    let mut words = said.trim().splitn(4, ' ');
     let mut number = || words.next()?.parse().ok();
     match (number(), number(), words.next()) {
-        (Some(major), Some(minor), Some(text)) => Ok(Version { major, minor, text: text.to_owned() }),
+        (Some(major), Some(minor), Some(text)) => {
+            let executable = words.next().unwrap_or_default().to_owned();
+            Ok(Version { major, minor, text: text.to_owned(), executable })
+        }
         _ => Err(format!("asked for its version it said `{}`", one_line(&said))),
     }
 }

@@ -60,8 +60,10 @@ fn infinite_and_undefined_numbers_count_as_missing_and_are_mentioned() {
         let text = column_of("a", ROWS, |i| if i < 3 { cell.to_owned() } else { (i % 9).to_string() });
         let profile = File::new(text).profile();
         let a = column(&profile, "a");
-        assert_eq!((a.kind, a.missing, a.infinite), (Numeric, 3, 3), "{cell}");
-        assert!(profile.notes.iter().any(|n| n == "column `a`: infinite or undefined numbers count as missing"));
+        assert_eq!((a.kind, a.missing, a.infinite, a.distinct), (Numeric, 3, 3, 9), "{cell}");
+        assert!(
+            profile.notes.iter().any(|n| n == "column `a`: infinite or undefined numbers count as missing")
+        );
         assert_eq!(profile.missing_cells, 3);
     }
     // In a column of words it is a word.
@@ -88,7 +90,9 @@ fn dates_that_can_be_read_in_one_way_are_dates() {
 
 #[test]
 fn dates_that_the_runner_would_misread_are_left_out_and_said_to_be() {
-    for cell in [|i: usize| format!("{:02}/01/2024", i % 28 + 1), |i| format!("{}.{}.2024", i % 28 + 1, i % 12 + 1)] {
+    for cell in
+        [|i: usize| format!("{:02}/01/2024", i % 28 + 1), |i| format!("{}.{}.2024", i % 28 + 1, i % 12 + 1)]
+    {
         let profile = File::new(column_of("day", ROWS, cell)).profile();
         assert_eq!(profile.columns[0].kind, Dropped);
         assert_says(&profile.columns[0].treatment, &["day first", "YYYY-MM-DD"]);
@@ -128,6 +132,8 @@ fn what_never_differs_is_left_out_and_what_is_only_sometimes_there_is_kept() {
     assert_eq!(kind_of("a", ROWS, |_| "?".to_owned()), Constant);
     assert_eq!(kind_of("a", ROWS, |_| "inf".to_owned()), Constant);
     assert_eq!(kind_of("a", ROWS, |i| ["same", ""][i % 2].to_owned()), Categorical);
+    assert_eq!(kind_of("a", ROWS, |i| ["5", "inf"][i % 2].to_owned()), Numeric);
+    assert_eq!(kind_of("a", ROWS, |i| ["same", "inf"][i % 2].to_owned()), Categorical);
 }
 
 #[test]

@@ -14,7 +14,9 @@ fn the_target_is_known_by_its_name_and_is_else_the_last_column() {
         let file = File::new(table(header, 40, |i| format!("{},{},{}", i % 2, i % 3, i % 2)));
         (file.profile().target, file.profile().notes[0].clone())
     };
-    for (header, target) in [("label,b,c", "label"), ("a,Class,label", "label"), ("Y,b,c", "Y"), ("a,b,c", "c")] {
+    for (header, target) in
+        [("label,b,c", "label"), ("a,Class,label", "label"), ("Y,b,c", "Y"), ("a,b,c", "c")]
+    {
         assert_eq!(of(header).0, target);
     }
     assert_says(&of("a,target,c").1, &["chosen by its name"]);
@@ -36,12 +38,14 @@ fn a_target_is_not_guessed_among_columns_that_have_another_part() {
     let drop = vec!["target".to_owned()];
     assert_eq!(file.with(|r| r.drop = &drop).unwrap().target, "c");
     assert_eq!(file.with(|r| (r.drop, r.time) = (&drop, Some("c"))).unwrap().target, "b");
-    assert_eq!(file.with(|r| r.group = Some("target")).unwrap().target, "c");
+    assert_eq!(file.with(|r| (r.group, r.folds) = (Some("target"), 2)).unwrap().target, "c");
 }
 
 #[test]
 fn labels_of_any_kind_are_classes() {
-    for labels in [["yes", "no"], ["True", "False"], ["-1", "1"], ["-1.0", "1.0"], ["7", "9"], ["größer", "a, b"]] {
+    for labels in
+        [["yes", "no"], ["True", "False"], ["-1", "1"], ["-1.0", "1.0"], ["7", "9"], ["größer", "a, b"]]
+    {
         let file = File::new(target_of(40, |i| format!("\"{}\"", labels[i % 2])));
         let profile = file.profile();
         assert_eq!(profile.task, Classification, "{labels:?}");
@@ -65,7 +69,11 @@ fn rows_without_a_target_are_dropped_and_counted() {
     let cells = ["yes", "no", "", "NA", "?", " ", "nan", "yes", "no", "no"];
     let profile = File::new(target_of(100, |i| cells[i % 10].to_owned())).profile();
     assert_eq!((profile.rows, profile.dropped_rows), (50, 50));
-    assert!(profile.notes.contains(&"50 rows without a target are left out".to_owned()), "{:?}", profile.notes);
+    assert!(
+        profile.notes.contains(&"50 rows without a target are left out".to_owned()),
+        "{:?}",
+        profile.notes
+    );
     let one = File::new(target_of(41, |i| if i == 7 { "" } else { yes_or_no(i) }.to_owned())).profile();
     assert!(one.notes.contains(&"1 row without a target is left out".to_owned()));
     assert_eq!(one.classes.iter().map(|class| class.1).sum::<usize>(), 40);
@@ -133,7 +141,10 @@ fn the_name_of_a_metric_may_be_written_as_people_write_it() {
 fn notes_say_how_to_predict_it_the_other_way() {
     let notes = |text: String| File::new(text).profile().notes.join("\n");
     assert_says(&notes(target_of(400, |i| (i % 9).to_string())), &["as a quantity instead", "--metric rmse"]);
-    assert_says(&notes(target_of(400, |i| (i % 30).to_string())), &["as classes instead", "--metric accuracy"]);
+    assert_says(
+        &notes(target_of(400, |i| (i % 30).to_string())),
+        &["as classes instead", "--metric accuracy"],
+    );
     assert!(!notes(plain(40)).contains("instead"));
     assert!(!notes(target_of(400, |i| format!("{i}.5"))).contains("instead"));
 }

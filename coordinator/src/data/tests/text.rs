@@ -13,7 +13,9 @@ fn latin1(text: &str) -> Vec<u8> {
 
 #[test]
 fn names_and_labels_may_have_letters_of_any_language() {
-    let text = table("年齢,πλάτος,結果", 40, |i| format!("{},{},{}", i % 9, i % 5, ["はい", "いいえ"][i % 2]));
+    let text = table("年齢,πλάτος,結果", 40, |i| {
+        format!("{},{},{}", i % 9, i % 5, ["はい", "いいえ"][i % 2])
+    });
     let profile = File::new(text).profile();
     assert_eq!(names(&profile), ["年齢", "πλάτος", "結果"]);
     assert_eq!(profile.classes, [("いいえ".to_owned(), 20), ("はい".to_owned(), 20)]);
@@ -93,9 +95,11 @@ fn what_is_no_text_is_refused_by_what_it_is() {
 
 #[test]
 fn names_that_other_formats_begin_with_are_names() {
-    for (name, other) in [("par1", "par2"), ("PAR1", "PAR2"), ("arrow1", "arrow2"), ("html", "<html>"), ("bzh", "y1")]
+    for (name, other) in
+        [("par1", "par2"), ("PAR1", "PAR2"), ("arrow1", "arrow2"), ("html", "<html>"), ("bzh", "y1")]
     {
-        let text = table(&format!("{name},{other},target"), 40, |i| format!("{},{},{}", i % 7, i % 5, yes_or_no(i)));
+        let text =
+            table(&format!("{name},{other},target"), 40, |i| format!("{},{},{}", i % 7, i % 5, yes_or_no(i)));
         assert_eq!(names(&File::new(text).profile()), [name, other, "target"]);
     }
 }
