@@ -47,6 +47,18 @@ pub fn peak_memory(pid: i32) -> Option<u64> {
     Some(kib * 1024)
 }
 
+/// Processor seconds that a process has used itself, and its children that it has waited for.
+pub fn cpu_seconds(pid: i32) -> Option<(f64, f64)> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = stat.rsplit_once(')')?;
+    // User and system time of its own, then of its children: fields 14 to 17, in ticks.
+    let ticks: Vec<f64> =
+        rest.split_ascii_whitespace().skip(11).take(4).filter_map(|f| f.parse().ok()).collect();
+    let per_second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok()?? as f64;
+    let [user, system, child_user, child_system] = ticks.as_slice() else { return None };
+    Some(((user + system) / per_second, (child_user + child_system) / per_second))
+}
+
 /// Kills a process at once.
 pub fn kill_9(pid: i32) {
     // It may have ended by itself; whoever relies on the kill asserts that it was felt.

@@ -46,7 +46,11 @@ fn a_run_ends_with_a_verdict_a_model_and_predictions() {
     assert_eq!(ended.status.code(), Some(0), "{}", run::stderr(&ended));
 
     let results = results(&out);
-    let counted = results["experiments"].as_array().unwrap().iter().filter(|e| e["block"]["kind"] == "cv" && e["outcome"] != "duplicate");
+    let counted = results["experiments"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|e| e["block"]["kind"] == "cv" && e["outcome"] != "duplicate");
     assert!(counted.count() <= 24, "a budget is a budget");
     assert!(results["verdict"]["text"].as_str().is_some_and(|text| !text.is_empty()));
     assert!(results["holdout"]["rows"].as_u64().is_some_and(|rows| rows >= 60), "{}", results["holdout"]);

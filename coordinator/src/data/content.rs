@@ -177,6 +177,9 @@ pub(super) fn scan(path: &Path, delimiter: u8) -> Result<Content, DataError> {
     if let Some(line) = quotes.open_since() {
         return Err(DataError::UnterminatedQuote { path: path.to_owned(), line });
     }
+    if let Some(line) = quotes.lone_return {
+        return Err(DataError::LoneReturn { path: path.to_owned(), line });
+    }
     let encoding = if utf8.is_valid() { Encoding::Utf8 } else { Encoding::Latin1 };
     Ok(Content {
         digest: Digest::from_hasher(&hasher),
@@ -238,30 +241,45 @@ enum At {
     QuoteInQuoted,
 }
 
-/// Follows quotes through the file, because the parser takes the end of the file for their end.
+/// Whether a byte after a carriage return leaves that alone. A second one is half of the `\r\r\n`
+/// that a text mode makes of `\r\n`, which every reader takes for line ends.
+fn stays_on_line(byte: u8) -> bool {
+    !matches!(byte, b'\r' | b'\n')
+}
+
+/// Follows quotes through the file, because the parser takes the end of the file for their end, and
+/// finds carriage returns outside of them that no line feed follows.
 struct Quotes {
     delimiter: u8,
     at: At,
     line: u64,
     opened: u64,
+    /// Whether the last byte was a carriage return outside of quotes.
+    returned: bool,
+    /// The line of the first one that stands alone.
+    lone_return: Option<u64>,
 }
 
 impl Quotes {
     fn new(delimiter: u8) -> Self {
-        Self { delimiter, at: At::CellStart, line: 1, opened: 1 }
+        Self { delimiter, at: At::CellStart, line: 1, opened: 1, returned: false, lone_return: None }
     }
 
     fn feed(&mut self, chunk: &[u8]) {
         // Most files quote nothing: without a quote only the lines and the last byte matter.
         let in_quotes = matches!(self.at, At::Quoted | At::QuoteInQuoted);
-        if !in_quotes && !chunk.contains(&b'"') {
+        if !in_quotes && !chunk.contains(&b'"') && !self.has_lone_return(chunk) {
             self.line += chunk.iter().filter(|&&byte| byte == b'\n').count() as u64;
             if let Some(&last) = chunk.last() {
                 self.at = self.after_bare(last);
+                self.returned = last == b'\r';
             }
             return;
         }
         for &byte in chunk {
+            if self.returned && stays_on_line(byte) {
+                self.lone_return.get_or_insert(self.line);
+            }
             self.line += u64::from(byte == b'\n');
             self.at = match (self.at, byte) {
                 (At::CellStart, b'"') => {
@@ -272,7 +290,15 @@ impl Quotes {
                 (At::Quoted, _) | (At::QuoteInQuoted, b'"') => At::Quoted,
                 (At::CellStart | At::Bare | At::QuoteInQuoted, byte) => self.after_bare(byte),
             };
+            self.returned = byte == b'\r' && self.at == At::CellStart;
         }
+    }
+
+    /// Whether a chunk without quotes has a carriage return alone.
+    fn has_lone_return(&self, chunk: &[u8]) -> bool {
+        let pairs = chunk.iter().zip(chunk.iter().skip(1));
+        let within = pairs.filter(|&(&byte, &next)| byte == b'\r' && stays_on_line(next)).count();
+        within > 0 || (self.returned && chunk.first().is_some_and(|&byte| stays_on_line(byte)))
     }
 
     fn after_bare(&self, byte: u8) -> At {
@@ -317,6 +343,26 @@ mod tests {
                 let mut quotes = Quotes::new(delimiter);
                 bytes.chunks(size).for_each(|chunk| quotes.feed(chunk));
                 assert_eq!(quotes.open_since(), open, "{:?} by {size}", String::from_utf8_lossy(bytes));
+            }
+        }
+    }
+    #[test]
+    fn carriage_returns_alone_are_found_whatever_the_chunks() {
+        let cases: [(&[u8], Option<u64>); 8] = [
+            (b"a,b\r\n1,2\r\n", None),
+            (b"a,b\r\r\n1,2\r\r\n", None),
+            (b"a,b\n1,\"x\ry\"\n", None),
+            (b"a,b\n\"x\r\",\"y\"\r\n", None),
+            (b"a,b\r1,2\r", Some(1)),
+            (b"a,b\n1,2\n3,x\ry\n", Some(3)),
+            (b"a,b\n\"1\"\r2,3\n", Some(2)),
+            (b"a,b\n1,2\r", None),
+        ];
+        for (bytes, line) in cases {
+            for size in 1..=bytes.len() {
+                let mut quotes = Quotes::new(b',');
+                bytes.chunks(size).for_each(|chunk| quotes.feed(chunk));
+                assert_eq!(quotes.lone_return, line, "{:?} by {size}", String::from_utf8_lossy(bytes));
             }
         }
     }

@@ -31,6 +31,9 @@ pub enum DataError {
     /// A quoted cell that never ends.
     #[error("a quote opened on line {line} of `{}` is never closed; close it, or double it if it belongs to the text", at(.path))]
     UnterminatedQuote { path: PathBuf, line: u64 },
+    /// A carriage return alone, which the runner's reader takes for the end of a line only sometimes.
+    #[error("line {line} of `{}` has a carriage return without a line feed; save it with unix or windows line ends, or quote the cell that holds it", at(.path))]
+    LoneReturn { path: PathBuf, line: u64 },
     /// Names but no rows.
     #[error("`{}` has a header line but no rows; add the rows", at(.path))]
     HeaderOnly { path: PathBuf },

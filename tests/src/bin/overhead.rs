@@ -58,7 +58,7 @@ async fn no_op(figures: &Figures) {
         return;
     };
     let _worker = cluster.worker("one", SLOTS);
-    let (mut ends, mut spent) = (Vec::new(), Vec::new());
+    let (mut ends, mut spent, mut before) = (Vec::new(), Vec::new(), Cpu::default());
     while ends.len() < NO_OPS {
         let Ok(event) = events.recv().await else { break };
         let Event::Records(_, records) = event else {
@@ -70,12 +70,16 @@ async fn no_op(figures: &Figures) {
                 continue;
             };
             ends.push(Instant::now());
+            if ends.len() == 1 {
+                before = Cpu::of(folder.path());
+            }
             spent.extend(outcome.measures().map(|measures| measures.seconds * 1e3));
         }
         if state.studies.get(&study).is_some_and(ar_core::Study::is_finished) {
             break;
         }
     }
+    let after = Cpu::of(folder.path());
     // How long a slot takes from one end to its next; the first few fill the pipeline.
     let slots = SLOTS as usize;
     let mut turns: Vec<f64> = ends
@@ -100,6 +104,51 @@ async fn no_op(figures: &Figures) {
         .zip(ends.last())
         .map_or(f64::NAN, |(first, last)| last.duration_since(*first).as_secs_f64());
     figures.tell("no-op experiments per second, 2 slots", ends.len() as f64 / all, "1/s", "", &[]);
+    let per_experiment = |seconds: f64| seconds * 1e3 / (ends.len() as f64 - 1.0);
+    for (name, after, before) in [
+        ("coordinator and bench", after.own, before.own),
+        ("worker", after.worker, before.worker),
+        ("fork server", after.server, before.server),
+        ("child", after.children, before.children),
+    ] {
+        figures.tell(
+            &format!("processor time per no-op experiment: {name}"),
+            per_experiment(after - before),
+            "ms",
+            "",
+            &[],
+        );
+    }
+}
+
+/// Processor seconds used so far.
+#[derive(Default)]
+struct Cpu {
+    own: f64,
+    worker: f64,
+    server: f64,
+    children: f64,
+}
+
+impl Cpu {
+    fn of(folder: &Path) -> Self {
+        let mut cpu = Self::default();
+        let pid = i32::try_from(std::process::id()).unwrap_or(0);
+        cpu.own = processes::cpu_seconds(pid).map_or(0.0, |(own, _)| own);
+        let all = processes::of(folder);
+        let workers: Vec<i32> =
+            all.iter().filter(|p| p.command.contains(" worker --coordinator")).map(|p| p.pid).collect();
+        for process in &all {
+            let Some((own, children)) = processes::cpu_seconds(process.pid) else { continue };
+            if workers.contains(&process.pid) {
+                cpu.worker += own;
+            } else if workers.contains(&process.parent) {
+                cpu.server += own;
+                cpu.children += children;
+            }
+        }
+        cpu
+    }
 }
 
 /// The program on heart-statlog with the environment there: three runs, medians.

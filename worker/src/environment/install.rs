@@ -97,7 +97,9 @@ impl Installer {
         match self {
             Self::Uv(uv) => {
                 let mut command = Command::new(uv);
-                command.args(["pip", "install", "--no-deps", "--only-binary", ":all:", "--python"]).arg(python);
+                command
+                    .args(["pip", "install", "--no-deps", "--only-binary", ":all:", "--python"])
+                    .arg(python);
                 command
             }
             Self::Pip { .. } => {

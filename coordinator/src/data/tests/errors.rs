@@ -51,6 +51,14 @@ fn a_quote_that_is_never_closed_is_found_where_it_was_opened() {
 }
 
 #[test]
+fn a_carriage_return_alone_is_refused_because_readers_differ_on_it() {
+    let said = File::new(plain(20).replace('\n', "\r")).refusal();
+    assert_says(&said, &["line 1 of", "carriage return without a line feed", "unix or windows"]);
+    let said = File::new(format!("{}1,\r2,yes\n", plain(20))).refusal();
+    assert_says(&said, &["line 22 of", "quote the cell"]);
+}
+
+#[test]
 fn a_file_without_names_is_refused() {
     let text = "5.1,3.5,1.4,0.2,setosa\n4.9,3.0,1.4,0.2,setosa\n";
     assert_says(
