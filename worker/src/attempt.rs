@@ -249,10 +249,7 @@ impl Attempt {
     }
 
     fn conclude(&mut self, code: Option<i32>, signal: Option<i32>) -> End {
-        if let Some(pid) = self.seen.pid {
-            // The leader is gone; whatever else was in its session goes too.
-            process::kill_tree(pid);
-        }
+        // Its server, to which orphans are handed, has ended whatever else it had started.
         if let Some(last) = self.seen.last.take() {
             return End::Outcome(self.outcome(last));
         }

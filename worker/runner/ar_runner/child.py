@@ -18,6 +18,8 @@ from ar_runner.frames import send
 from ar_runner.metrics import NoMetric
 
 PR_SET_PDEATHSIG = 1
+# Looked up once, in the server: a child should not pay for it.
+PRCTL = ctypes.CDLL(None, use_errno=True).prctl if sys.platform == "linux" else None
 # A traceback is for reading; a recursion error alone has hundreds of kilobytes.
 MAX_TRACEBACK = 16 * 1024
 MAX_MESSAGE = 500
@@ -30,8 +32,8 @@ def become_child(parent: int, output: int) -> None:
     os.setsid()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if PRCTL:
+        PRCTL(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     # The server can have died before the line above; then nothing would ever signal us.
     if os.getppid() != parent:
         os._exit(1)

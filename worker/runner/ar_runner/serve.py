@@ -30,6 +30,10 @@ class Server:
     def __init__(self, control: socket.socket, evaluator: Any) -> None:
         self.receiver = Receiver(control)
         self.control = control
+        # Imported by now, as it needs the libraries whose failure must be reported.
+        from ar_runner.child import run_child
+
+        self.run_child = run_child
         self.evaluator = evaluator
         # Process id -> experiment id.
         self.children: dict[int, int] = {}
@@ -95,9 +99,7 @@ class Server:
         pid = os.fork()
         if pid == 0:
             self._forget_in_child()
-            from ar_runner.child import run_child
-
-            run_child(self.evaluator, request, result, output, parent)
+            self.run_child(self.evaluator, request, result, output, parent)
         os.close(result)
         os.close(output)
         self.children[pid] = request["id"]
