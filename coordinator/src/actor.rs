@@ -40,8 +40,13 @@ enum Message {
 pub enum Outgoing {
     /// Frames, from this reign.
     Frames(Epoch, Vec<CoordinatorFrame>),
-    /// The end of the session, and why.
-    Close(String),
+    /// The end of the session.
+    Close {
+        /// Why.
+        why: String,
+        /// Whether the worker need not try again.
+        for_good: bool,
+    },
 }
 
 /// What happened, for whoever watches.
@@ -303,7 +308,9 @@ impl Actor {
         for effect in effects {
             match effect {
                 Effect::Send { session, frame } => frames.entry(session).or_default().push(frame),
-                Effect::Close { session, why } => self.hand_over(session, Outgoing::Close(why)),
+                Effect::Close { session, why, for_good } => {
+                    self.hand_over(session, Outgoing::Close { why, for_good });
+                }
                 Effect::Plan { study, want, as_of, time } => {
                     let Some(entry) = self.core.state.studies.get(&study) else {
                         continue;

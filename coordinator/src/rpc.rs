@@ -138,7 +138,8 @@ async fn send(
     while let Some(next) = outgoing.recv().await {
         let (message, last) = match next {
             Outgoing::Frames(epoch, frames) => (Ok(ar_proto::coordinator_message(epoch, &frames)), false),
-            Outgoing::Close(why) => (Err(Status::failed_precondition(why)), true),
+            Outgoing::Close { why, for_good: true } => (Err(Status::failed_precondition(why)), true),
+            Outgoing::Close { why, for_good: false } => (Err(Status::aborted(why)), true),
         };
         if wire.send(message).await.is_err() || last {
             return;

@@ -26,6 +26,9 @@ use crate::{environment, hardware};
 /// Share of the machine's memory that attempts may take together.
 const MEMORY_SHARE: f64 = 0.8;
 
+/// After how long a result is offered again whose files could not be handed over.
+const OFFER_AGAIN: Duration = Duration::from_secs(5);
+
 /// How a worker is set up.
 #[derive(Debug, Clone)]
 pub struct WorkerConfig {
@@ -258,20 +261,18 @@ impl Shell {
     /// Queues a frame for the next message. A result's files go first, so that it never names a blob
     /// that the coordinator lacks.
     fn send(&mut self, frame: WorkerFrame) {
-        let digests: Vec<_> = match &frame {
-            WorkerFrame::Completed { outcome: Outcome::Done(measures), .. } => {
-                measures.artifacts.iter().map(|artifact| artifact.digest).collect()
+        let (lease, digests) = match &frame {
+            WorkerFrame::Completed { lease, outcome: Outcome::Done(measures), .. }
+                if !measures.artifacts.is_empty() =>
+            {
+                (*lease, measures.artifacts.iter().map(|artifact| artifact.digest).collect::<Vec<_>>())
             }
-            _ => Vec::new(),
+            _ => return self.outbox.push(frame),
         };
-        if digests.is_empty() {
-            self.outbox.push(frame);
-            return;
-        }
         let Some(Line { mut client, outbound }) = self.line.clone() else {
             return;
         };
-        let (blobs, header) = (self.blobs.clone(), self.config.token.header());
+        let (blobs, header, inputs) = (self.blobs.clone(), self.config.token.header(), self.inputs.clone());
         tokio::spawn(async move {
             let authorize = |metadata: &mut tonic::metadata::MetadataMap| {
                 if let Ok(value) = header.parse() {
@@ -281,6 +282,9 @@ impl Shell {
             for digest in digests {
                 if let Err(error) = transfer::send(&mut client, &blobs, digest, authorize).await {
                     tracing::warn!(%error, "cannot hand over a result's file; the result is offered again later");
+                    tokio::time::sleep(OFFER_AGAIN).await;
+                    // The session offers what is in the spool; by then it may have been answered.
+                    let _ = inputs.send(Input::Spooled { lease });
                     return;
                 }
             }

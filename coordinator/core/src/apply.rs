@@ -111,7 +111,7 @@ impl State {
         };
         match record {
             Record::Extended { budget, limits, .. } => {
-                if budget.total() > entry.spec.budget.total() {
+                if entry.reopens(budget, limits) {
                     entry.phase = Phase::Searching;
                     entry.verdict = None;
                 }

@@ -163,6 +163,8 @@ pub enum Effect {
         session: SessionId,
         /// What to tell the worker.
         why: String,
+        /// Whether it need not try again.
+        for_good: bool,
     },
     /// Ask the search for experiments and come back with [`Input::Planned`].
     Plan {

@@ -23,7 +23,7 @@ impl Turn<'_> {
                 hello.protocol_min,
                 hello.protocol_max
             );
-            self.output.effects.push(Effect::Close { session, why });
+            self.output.effects.push(Effect::Close { session, why, for_good: true });
             return;
         };
         // One session per worker: a newer one replaces a half-open older one.
@@ -38,7 +38,7 @@ impl Turn<'_> {
         for session in older {
             self.core.live.workers.remove(&session);
             let why = "the same worker opened another session".to_owned();
-            self.output.effects.push(Effect::Close { session, why });
+            self.output.effects.push(Effect::Close { session, why, for_good: false });
         }
         let worker = LiveWorker {
             worker: hello.worker.clone(),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ar_common::{Attempt, Block, Budget, Config, Digest, Epoch, ExperimentId, ExperimentKey, LeaseSeq, Mode};
-use ar_common::{Outcome, Seq, Space, StudyId, StudySpec, Verdict, WorkerId};
+use ar_common::{Limits, Outcome, Seq, Space, StudyId, StudySpec, Verdict, WorkerId};
 use serde::{Deserialize, Serialize};
 
 /// Everything that the journal says. Two coordinators that folded the same records hold equal states.
@@ -179,6 +179,18 @@ impl Study {
     /// Whether it has ended.
     pub fn is_finished(&self) -> bool {
         matches!(self.phase, Phase::Finished(_))
+    }
+
+    /// Whether this budget and these limits let it search on, if its search has ended: with more
+    /// experiments, or with more time where time ran out before the budget did.
+    pub fn reopens(&self, budget: &Budget, limits: &Limits) -> bool {
+        let longer = match (limits.study_seconds, self.spec.limits.study_seconds) {
+            (None, Some(_)) => true,
+            (Some(new), Some(old)) => new > old,
+            (_, None) => false,
+        };
+        let more = budget.total() > self.spec.budget.total();
+        self.phase != Phase::Searching && (more || (longer && self.spent < budget.total()))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The one way in.
 
 use ar_common::frames::CoordinatorFrame;
-use ar_common::{Digest, ExperimentId, Millis, StudyId, StudySpec};
+use ar_common::{Budget, Digest, ExperimentId, Millis, StudyId, StudySpec};
 
 use crate::input::{Effect, Input, SessionId, TimeLeft};
 use crate::live::{Live, Timing};
@@ -116,9 +116,14 @@ impl Turn<'_> {
         match self.core.state.studies.get(&study) {
             None => self.record(Record::Submitted { study, spec, tree }),
             Some(known) if known.spec.budget != spec.budget || known.spec.limits != spec.limits => {
-                // A smaller budget than what was spent takes nothing back.
-                let grows = spec.budget.total() > known.spec.budget.total();
-                let budget = if grows { spec.budget } else { known.spec.budget };
+                // What a study that has ended has spent is not taken back; one that runs is held to
+                // what is asked for now.
+                let ended = known.is_finished() && spec.budget.total() <= known.spec.budget.total();
+                let budget = match spec.budget.total() {
+                    _ if ended => known.spec.budget,
+                    total if total < known.spent => Budget { rounds: 1, per_round: known.spent },
+                    _ => spec.budget,
+                };
                 if budget != known.spec.budget || spec.limits != known.spec.limits {
                     self.core.live.planning.remove(&study);
                     self.core.live.time_left.remove(&study);

@@ -76,17 +76,20 @@ impl<'a> History<'a> {
     pub(crate) fn new(grid: &Grid<'_>, observations: &'a [Observation]) -> Self {
         let mut sorted: Vec<&Observation> = observations.iter().collect();
         sorted.sort_by_key(|o| (o.experiment, &o.config, o.block));
-        let measured: BTreeMap<ExperimentId, &Measures> = sorted
-            .iter()
-            .filter_map(|o| Some((o.experiment, o.outcome.as_ref()?.measures()?)))
-            .filter(|(_, measures)| measures.score.is_some_and(f64::is_finite))
-            .collect();
+        let mut measured: BTreeMap<ExperimentId, &Measures> = BTreeMap::new();
+        for observation in &sorted {
+            let measures = match &observation.outcome {
+                // The original was planned earlier; it may be a duplicate itself.
+                Some(Outcome::DuplicateOf { experiment }) => measured.get(experiment).copied(),
+                outcome => outcome.as_ref().and_then(Outcome::measures),
+            };
+            if let Some(measures) = measures.filter(|m| m.score.is_some_and(f64::is_finite)) {
+                measured.insert(observation.experiment, measures);
+            }
+        }
         let folds = measured.values().map(|m| m.folds.len()).max().unwrap_or(0);
         let entry = |observation: &'a Observation| {
-            let measures = match &observation.outcome {
-                Some(Outcome::DuplicateOf { experiment }) => measured.get(experiment).copied(),
-                _ => measured.get(&observation.experiment).copied(),
-            };
+            let measures = measured.get(&observation.experiment).copied();
             let point = grid.point(&observation.config);
             Entry { observation, point, measures, cost: cost(observation, folds) }
         };

@@ -132,16 +132,41 @@ fn submitting_the_same_study_again_changes_nothing() {
 }
 
 #[test]
-fn a_smaller_budget_takes_nothing_back() {
+fn a_smaller_budget_binds_a_study_that_runs_and_takes_nothing_back() {
     let (mut world, mut worker, study) = with_one_lease();
-    let before = world.state().seq;
     let mut smaller = spec(0);
     smaller.budget.rounds = 0;
     world.submit(&smaller);
-    assert_eq!((world.state().seq, world.study(&study).budget()), (before, spec(0).budget));
-    smaller.limits.experiment_seconds = Some(9.0);
+    assert_eq!(world.study(&study).budget().total(), 2, "what was spent is spent");
+    let lease = worker.lease_of(2);
+    worker.complete(&mut world, lease, done(0.8));
+    worker.receive(&mut world);
+    let ask = world.take_ask();
+    world.answer(&ask, Planned::Experiments(vec![cv(&[("model", "boost")])]));
+    assert_eq!(worker.grants(&mut world), vec![], "nothing more is run");
+    let before = world.state().seq;
     world.submit(&smaller);
+    assert_eq!(world.state().seq, before, "said twice is said once");
+}
+
+#[test]
+fn a_smaller_budget_does_not_touch_a_study_that_has_ended() {
+    let (mut world, mut worker, study) = after_base();
+    conclude(&mut world, &mut worker, "forest");
+    let mut smaller = spec(0);
+    smaller.budget.rounds = 1;
+    world.submit(&smaller);
+    assert!(world.study(&study).is_finished());
     assert_eq!(world.study(&study).budget(), spec(0).budget);
+    world.nothing_left();
+}
+
+#[test]
+fn other_limits_hold_from_the_next_grant() {
+    let (mut world, mut worker, study) = with_one_lease();
+    let mut limited = spec(0);
+    limited.limits.experiment_seconds = Some(9.0);
+    world.submit(&limited);
     assert_eq!(world.study(&study).spec.limits.experiment_seconds, Some(9.0));
     let lease = worker.lease_of(2);
     worker.complete(&mut world, lease, done(0.8));

@@ -5,7 +5,7 @@ use ar_common::frames::CoordinatorFrame;
 use ar_core::{Input, Phase, Planned, TimeLeft};
 
 use super::{after_base, kinds, with_one_lease};
-use crate::support::{Worker, config, cv, done, spec, verdict};
+use crate::support::{Worker, World, config, cv, done, spec, verdict};
 
 #[test]
 fn when_all_time_is_over_what_is_pending_is_called_off_and_its_holders_are_told() {
@@ -107,6 +107,31 @@ fn a_waiting_search_is_asked_again_when_its_time_is_over() {
     world.give(Input::SearchTimeOver { study });
     assert_eq!(world.take_ask().time, TimeLeft::Confirmation);
     world.nothing_left();
+}
+
+#[test]
+fn a_study_that_ran_out_of_time_goes_on_when_it_may_take_longer() {
+    let mut world = World::new();
+    let limited = |seconds| {
+        let mut limited = spec(0);
+        limited.limits.study_seconds = seconds;
+        limited
+    };
+    let study = world.submit(&limited(Some(5.0)));
+    let mut worker = Worker::new("w1", 1);
+    worker.join(&mut world, &study);
+    world.plan([cv(&[])]);
+    world.give(Input::TimeOver { study: study.clone() });
+    for ask in world.take_asks() {
+        world.answer(&ask, Planned::Failed);
+    }
+    assert!(world.study(&study).is_finished());
+    world.submit(&limited(Some(5.0)));
+    world.submit(&limited(Some(3.0)));
+    assert!(world.study(&study).is_finished(), "no more time than before");
+    world.submit(&limited(Some(60.0)));
+    assert!(!world.study(&study).is_finished());
+    assert_eq!(world.take_ask().time, TimeLeft::All);
 }
 
 #[test]

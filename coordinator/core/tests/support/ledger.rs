@@ -106,8 +106,8 @@ impl Ledger {
             }
             Record::Extended { study, budget, .. } => {
                 let Some(account) = self.accounts.get_mut(study) else { panic!("unknown study {study}") };
-                assert!(budget.total() >= account.total, "an extension took budget away");
-                account.total = budget.total();
+                // A smaller budget takes nothing back.
+                account.total = budget.total().max(account.spent);
             }
             Record::Planned { study, experiments, .. } => {
                 let Some(account) = self.accounts.get_mut(study) else { panic!("unknown study {study}") };

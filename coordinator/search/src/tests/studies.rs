@@ -241,6 +241,23 @@ fn the_sealed_rows_and_the_refit_neither_count_nor_fail() {
 }
 
 #[test]
+fn a_duplicate_of_a_duplicate_has_the_score_of_the_first() {
+    let mut lab = Lab::new(plain(&[4, 4]), 1, 3);
+    lab.run(1, |config, _| around(one_good(config), 0.0));
+    let last = lab.history.len() - 1;
+    lab.history[last - 1].outcome = Some(Outcome::DuplicateOf { experiment: lab.history[0].experiment });
+    lab.history[last].outcome = Some(Outcome::DuplicateOf { experiment: lab.history[last - 1].experiment });
+    let of_twins =
+        |lab: &Lab| contributions(&lab.space, &lab.metric, &lab.history).iter().map(|c| c.n).sum::<f64>();
+    assert!((of_twins(&lab) - changes_of(&lab)).abs() < 1e-9, "each twin speaks for its options");
+}
+
+/// Options beside base in all configurations that were tried.
+fn changes_of(lab: &Lab) -> f64 {
+    lab.history.iter().map(|o| o.config.differs_from(&lab.space.base()).count()).sum::<usize>() as f64
+}
+
+#[test]
 fn a_duplicate_is_refunded_and_stands_for_its_twin() {
     let mut lab = Lab::new(plain(&[4, 4, 4, 4]), 4, 15);
     // Options of d3 change nothing: each such experiment is found to be the base, which was the first.

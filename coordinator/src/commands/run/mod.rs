@@ -105,7 +105,8 @@ async fn execute(args: &RunArgs) -> Result<Exit, RunError> {
     let known = journal.replay()?;
     let rows = intake.profile.rows;
     if is_answered(&known, &study, &intake) {
-        console.line("this study has ended before; raise --rounds or --budget to go on with it");
+        console
+            .line("this study has ended before; raise --rounds, --budget or --time-limit to go on with it");
         return report(args, console, &place, &known, &study, rows);
     }
     let coordinator = Coordinator::start(Box::new(journal), &place).await?;
@@ -137,8 +138,11 @@ async fn execute(args: &RunArgs) -> Result<Exit, RunError> {
 
 /// Whether the store holds the answer to what is asked, no further experiment being wanted.
 fn is_answered(state: &State, study: &StudyId, intake: &Intake) -> bool {
-    let asked = intake.spec.budget.total();
-    state.studies.get(study).is_some_and(|known| known.is_finished() && asked <= known.budget().total())
+    let spec = &intake.spec;
+    state
+        .studies
+        .get(study)
+        .is_some_and(|known| known.is_finished() && !known.reopens(&spec.budget, &spec.limits))
 }
 
 /// Writes the results folder and tells what came out.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use ar_common::{StudyId, StudySpec};
+use ar_common::{Budget, Limits, StudyId, StudySpec};
 use ar_core::{Input, State};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::broadcast::Receiver;
@@ -30,8 +30,8 @@ pub(super) enum Ending {
 
 pub(super) struct Watch {
     study: StudyId,
-    /// Experiments asked for; a study that ended below that is about to be extended.
-    asked: u32,
+    /// What is asked for; a study that ended with less is about to be reopened.
+    asked: (Budget, Limits),
     state: State,
     progress: Progress,
     limit: Option<Duration>,
@@ -63,7 +63,7 @@ impl Signals {
 
 impl Watch {
     pub(super) fn new(console: Console, state: State, spec: &StudySpec, slots: u32) -> Self {
-        let (study, asked) = (spec.id(), spec.budget.total());
+        let (study, asked) = (spec.id(), (spec.budget, spec.limits.clone()));
         let limit = spec.limits.study_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         let progress = Progress::new(console, &state, study.clone(), slots);
         Self { study, asked, state, progress, limit, search_over: None, all_over: None, restarts: 0 }
@@ -137,7 +137,8 @@ impl Watch {
 
     fn is_finished(&self) -> bool {
         let study = self.state.studies.get(&self.study);
-        study.is_some_and(|study| study.is_finished() && study.budget().total() >= self.asked)
+        let (budget, limits) = &self.asked;
+        study.is_some_and(|study| study.is_finished() && !study.reopens(budget, limits))
     }
 
     fn take(&mut self, event: Event) -> Result<(), RunError> {
