@@ -10,6 +10,9 @@ use super::dialect;
 use super::error::{DataError, show, show_all};
 use super::target::Roles;
 
+/// Name of a first column that has none.
+const INDEX: &str = "Unnamed: 0";
+
 /// What the rows say.
 pub(super) struct Pass {
     /// Rows that have a target.
@@ -75,7 +78,7 @@ impl Source {
         if !self.advance()? {
             return Err(DataError::Empty { path: self.path.clone() });
         }
-        let names: Vec<String> =
+        let mut names: Vec<String> =
             self.record.iter().map(|cell| trim(&self.encoding.decode(cell)).to_owned()).collect();
         if let [first, second] = names.as_slice()
             && first == "sep="
@@ -86,6 +89,13 @@ impl Source {
         if looks_like_data(&names) {
             let example = show_all(names.iter().map(String::as_str), 3);
             return Err(DataError::NoHeader { path: self.path.clone(), example });
+        }
+        // The index that pandas and R write along, under the name that pandas reads it back with.
+        if !names.iter().any(|name| name == INDEX)
+            && let [first, _, ..] = names.as_mut_slice()
+            && first.is_empty()
+        {
+            INDEX.clone_into(first);
         }
         if let Some(index) = names.iter().position(String::is_empty) {
             return Err(DataError::UnnamedColumn { path: self.path.clone(), position: index + 1 });

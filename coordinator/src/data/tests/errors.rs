@@ -84,7 +84,7 @@ fn lines_above_the_header_are_told_from_a_single_column() {
 fn every_column_has_a_name_of_its_own() {
     let said = File::new("a,b, a ,target\n1,2,3,yes\n").refusal();
     assert_says(&said, &["two columns named `a` (columns 1 and 3)", "rename one"]);
-    assert_says(&File::new(",a,target\n0,1,yes\n").refusal(), &["column 1", "has no name", "index=False"]);
+    assert_says(&File::new("a,,target\n0,1,yes\n").refusal(), &["column 2", "has no name", "index=False"]);
     assert_says(&File::new("a,target,\n1,yes,\n").refusal(), &["column 3", "delimiter at the end"]);
     assert_says(&File::new("\"\"\na,target\n1,yes\n").refusal(), &["column 1", "has no name"]);
 }

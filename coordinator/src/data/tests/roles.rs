@@ -32,6 +32,14 @@ fn a_group_and_a_time_column_are_no_features() {
 }
 
 #[test]
+fn the_index_that_pandas_writes_along_is_left_out() {
+    let file = File::new(table(",a,b,target", 60, |i| format!("{i},{}.5,{},{}", i % 7, i % 3, yes_or_no(i))));
+    let profile = file.profile();
+    assert_eq!(column(&profile, "Unnamed: 0").kind, ColumnKind::Id);
+    assert_eq!(profile.features().map(|c| c.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+}
+
+#[test]
 fn columns_are_dropped_once_however_often_they_are_named() {
     let file = visits(120);
     let drop = ["b", " patient ", "b"].map(str::to_owned);
