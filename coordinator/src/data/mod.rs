@@ -29,7 +29,10 @@ pub use profile::{Column, ColumnKind, Profile, study_json};
 
 /// The cells that mean "missing", compared after the blanks around a cell are cut off. The Python
 /// runner has the same list (`MISSING` in `ar_runner/load.py`).
-pub const MISSING: [&str; 8] = ["", "NA", "N/A", "NaN", "nan", "null", "None", "?"];
+pub const MISSING: [&str; 17] = [
+    "", "#N/A", "#N/A N/A", "#NA", "-NaN", "-nan", "<NA>", "N/A", "NA", "NULL", "NaN", "NaT", "None", "n/a",
+    "nan", "null", "?",
+];
 
 /// How many distinct values of a column are counted before counting stops; fewer in files of more
 /// than 400 columns, so that memory stays bounded.

@@ -11,7 +11,11 @@ import numpy as np
 import pandas as pd
 
 # The cells that mean "missing", after blanks around them are cut off. The coordinator has the same list.
-MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "None", "?")
+# What pandas takes for missing, and `?`, which UCI tables have.
+MISSING = (
+    "", "#N/A", "#N/A N/A", "#NA", "-NaN", "-nan", "<NA>", "N/A", "NA", "NULL", "NaN", "NaT", "None", "n/a", "nan", "null",
+    "?",
+)
 
 # A date becomes these numbers.
 DATE_PARTS = ("year", "month", "day", "weekday", "hour", "days")

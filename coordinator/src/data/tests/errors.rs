@@ -131,8 +131,8 @@ fn a_target_that_is_infinite_is_refused_with_its_line() {
 #[test]
 fn a_number_target_with_a_few_words_is_refused_with_their_line() {
     let said =
-        File::new(target_of(100, |i| if i > 97 { "n/a".to_owned() } else { format!("{i}.5") })).refusal();
-    assert_says(&said, &["a number in all but 2 of 100 rows", "`n/a` on line 100", "empty"]);
+        File::new(target_of(100, |i| if i > 97 { "high".to_owned() } else { format!("{i}.5") })).refusal();
+    assert_says(&said, &["a number in all but 2 of 100 rows", "`high` on line 100", "empty"]);
     let said = File::new(target_of(100, |i| format!("\"{i},5\""))).refusal();
     assert_says(&said, &["`target`", "commas", "`0,5` on line 2", "decimal points"]);
     let said = File::new(target_of(100, |i| format!("\"{},{:03}\"", i + 1, i))).refusal();

@@ -113,3 +113,12 @@ fn column<'a>(profile: &'a Profile, name: &str) -> &'a Column {
 fn kind_of(name: &str, rows: usize, cell: impl Fn(usize) -> String) -> ColumnKind {
     File::new(column_of(name, rows, cell)).profile().columns[0].kind
 }
+
+#[test]
+fn the_python_side_takes_the_same_cells_for_missing() {
+    let python = ar_runner::files().into_iter().find(|(path, _)| path == "ar_runner/load.py").unwrap();
+    let text = String::from_utf8_lossy(python.1);
+    let list = text.split_once("\nMISSING = (").and_then(|(_, rest)| rest.split_once("\n)")).unwrap().0;
+    let markers: Vec<&str> = list.split('"').skip(1).step_by(2).collect();
+    assert_eq!(markers, super::MISSING);
+}
