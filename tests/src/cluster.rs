@@ -19,6 +19,8 @@ use tokio::sync::broadcast::Receiver;
 
 use crate::run;
 
+/// A variable that every worker of these tests has and that must not reach an experiment.
+pub const SECRET: &str = "ANTHROPIC_API_KEY";
 /// How long a study of these tests may take.
 const PATIENCE: Duration = Duration::from_secs(180);
 
@@ -126,6 +128,8 @@ impl Cluster {
             &slots.to_string(),
         ]);
         command.arg("--token-file").arg(&self.token_file).arg("--folder").arg(self.folder.join(name));
+        // What a worker's own surroundings may hold, and no experiment may see.
+        command.env(SECRET, "sk-secret");
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::inherit()).kill_on_drop(true);
         let mut child = command.spawn().expect("it starts");
         let held = child.stdin.take();

@@ -1,6 +1,6 @@
 //! Experiments that misbehave: each is an outcome with a reason, and nothing else suffers.
 
-use ar_tests::cluster::{Cluster, Model};
+use ar_tests::cluster::{Cluster, Model, SECRET};
 use ar_tests::{processes, run};
 
 /// What a model that works looks like; the faults are put into its `fit` or beside it.
@@ -115,6 +115,25 @@ async fn each_misbehaviour_is_an_outcome_with_a_reason_and_the_rest_goes_on() {
     }
     worker.leave().await;
     processes::wait_until("no process is left", || processes::of(folder.path()).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn secrets_of_the_worker_do_not_reach_an_experiment() {
+    let looks = model!(
+        "looks",
+        "raise RuntimeError(f\"sees {os.environ.get('ANTHROPIC_API_KEY')} {os.environ['PATH'] != ''}\")"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let mut cluster = Cluster::start(folder.path()).await;
+    let heart = run::example("heart-statlog.csv");
+    let study = cluster.submit(&[heart.to_str().unwrap(), "--rounds", "1"], &[looks]).await;
+    let worker = cluster.worker("one", 1);
+    let environ = std::fs::read_to_string(format!("/proc/{}/environ", worker.pid().unwrap())).unwrap();
+    assert!(environ.contains(SECRET), "the worker itself has it");
+    cluster.finish(&study).await;
+    let why = cluster.outcome_of(&study, "looks").reason().unwrap_or_default();
+    assert!(why.contains("sees None True"), "{why}");
+    worker.leave().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
