@@ -31,7 +31,8 @@ pub fn commonest_errors(report: &Report, most: usize) -> Vec<(usize, String)> {
     for experiment in &report.experiments {
         let failed =
             !matches!(experiment.outcome.as_str(), "done" | "duplicate" | "cancelled" | "stopped early");
-        if let Some(reason) = experiment.reason.as_ref().filter(|_| failed) {
+        if let Some(reason) = experiment.reason.as_deref().filter(|_| failed) {
+            let reason = one_line(reason);
             *counts.entry(format!("{}: {reason}", experiment.outcome)).or_default() += 1;
         }
     }
@@ -40,6 +41,21 @@ pub fn commonest_errors(report: &Report, most: usize) -> Vec<(usize, String)> {
     ranked.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
     ranked.truncate(most);
     ranked
+}
+
+/// Text without line ends and without what steers a terminal.
+fn one_line(text: &str) -> String {
+    let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    plain.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A word for a POSIX shell.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./+,:@%=".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 /// Rows as lines whose cells stand below each other. The first row is the head.
@@ -155,13 +171,14 @@ fn answer(report: &Report, width: usize) -> Vec<String> {
         return vec![format!("verdict   {state}{}", best.unwrap_or_default())];
     };
     let mut lines = wrapped("verdict   ", &verdict.text, width);
-    if !verdict.beats_base {
+    if !verdict.beats_base && verdict.winner_label == "base" {
         lines.extend(wrapped("          ", "The base is kept: it is what best/ holds.", width));
     }
     match &report.holdout {
         Some(holdout) => lines.extend(wrapped("sealed    ", &sealed(holdout, report), width)),
         None if report.study.holdout.is_some() => {
-            lines.push("sealed    the sealed rows gave no score; see the failed experiments".to_owned());
+            let why = report.holdout_reason.as_deref().unwrap_or("the sealed rows have no score");
+            lines.extend(wrapped("sealed    ", &one_line(why), width));
         }
         None => lines.extend(wrapped(
             "sealed    ",
@@ -200,13 +217,13 @@ fn places(report: &Report, folder: &Path, out: &Path) -> Vec<String> {
         let out = if out == Path::new("autoresearch") {
             String::new()
         } else {
-            format!(" --out {}", out.display())
+            format!(" --out {}", quoted(&out.display().to_string()))
         };
-        lines.push(format!("predict   ar-coordinator predict {name} NEW.csv{out}"));
+        lines.push(format!("predict   ar-coordinator predict {} NEW.csv{out}", quoted(&name)));
         lines.push(format!(
             "          python {} {}",
-            folder.join("best/pipeline.py").display(),
-            report.study.data
+            quoted(&folder.join("best/pipeline.py").display().to_string()),
+            quoted(&report.study.data)
         ));
     }
     lines

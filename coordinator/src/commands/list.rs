@@ -1,6 +1,6 @@
 //! `list`: the studies of a folder.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::results::{self, FindError, Report};
 use crate::summary::columns;
@@ -13,10 +13,13 @@ pub fn list(out: &Path, json: bool) -> Result<String, FindError> {
     let found = results::all(out)
         .map_err(|error| FindError::Unreadable { path: out.to_owned(), why: error.to_string() })?;
     if json {
-        let readable = found.iter().filter_map(|(folder, report)| Some((folder, report.as_ref().ok()?)));
-        let list: Vec<serde_json::Value> = readable
-            .map(|(folder, report)| serde_json::json!({"folder": folder, "study": report.study, "best": report.best, "verdict": report.verdict}))
-            .collect();
+        let entry = |(folder, report): &(PathBuf, Result<Report, FindError>)| match report {
+            Ok(report) => {
+                serde_json::json!({"folder": folder, "study": report.study, "best": report.best, "verdict": report.verdict})
+            }
+            Err(error) => serde_json::json!({"folder": folder, "error": error.to_string()}),
+        };
+        let list: Vec<serde_json::Value> = found.iter().map(entry).collect();
         return Ok(format!("{:#}", serde_json::Value::Array(list)));
     }
     if found.is_empty() {

@@ -108,11 +108,16 @@ pub fn find(root: &Path, asked: &str) -> Result<PathBuf, FindError> {
     }
     let name_of =
         |folder: &Path| folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    // The whole name of a folder means that folder, whatever else it may mean.
+    if let Some(folder) = folders.iter().find(|folder| name_of(folder) == asked) {
+        return Ok(folder.clone());
+    }
+    let given = if asked.is_empty() { String::new() } else { super::plain(asked) };
     let matches = |folder: &&PathBuf| {
         let name = name_of(folder);
         let (study, id) = name.rsplit_once('-').unwrap_or((&name, ""));
-        name == asked
-            || study == asked
+        study == asked
+            || study == given
             || (asked.len() >= 4 && !id.is_empty() && (id.starts_with(asked) || asked.starts_with(id)))
     };
     let found: Vec<&PathBuf> = folders.iter().filter(matches).collect();

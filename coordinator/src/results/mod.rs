@@ -9,7 +9,7 @@ mod table;
 use std::io;
 use std::path::Path;
 
-use ar_common::{Block, Outcome, StudyId};
+use ar_common::{Block, Config, Outcome, StudyId};
 use ar_core::State;
 use ar_net::{BlobStore, durable};
 
@@ -55,7 +55,7 @@ fn write_best(folder: &Path, report: &Report, state: &State, blobs: &BlobStore) 
     };
     let refit = state.experiments_of(study).filter(|e| e.block == Block::Refit && e.config == verdict.winner);
     let Some(measures) = refit.last().and_then(|e| e.outcome()).and_then(Outcome::measures) else {
-        return Ok(());
+        return remove_other(folder, &verdict.winner);
     };
     std::fs::create_dir_all(folder)?;
     for artifact in &measures.artifacts {
@@ -65,11 +65,40 @@ fn write_best(folder: &Path, report: &Report, state: &State, blobs: &BlobStore) 
     let winner = serde_json::json!({
         "config": verdict.winner,
         "label": verdict.winner_label,
+        "score": winner_score(verdict),
         "metric": report.study.metric,
         "beats_base": verdict.beats_base,
     });
     durable::write(&folder.join("winner.json"), format!("{winner:#}").as_bytes())
 }
 
+/// The winner's mean over the folds of the verdict.
+fn winner_score(verdict: &VerdictPart) -> Option<f64> {
+    if verdict.candidate.as_ref() == Some(&verdict.winner) {
+        return verdict.candidate_score;
+    }
+    // A base without a score leaves the best seen.
+    verdict.base_score.or(verdict.candidate_score)
+}
+
+/// Takes away what an earlier verdict handed over: it is not the model of this one's winner.
+fn remove_other(folder: &Path, winner: &Config) -> io::Result<()> {
+    let remove = |name: &str| match std::fs::remove_file(folder.join(name)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    };
+    let text = std::fs::read(folder.join("winner.json")).unwrap_or_default();
+    let known: Option<serde_json::Value> = serde_json::from_slice(&text).ok();
+    let config = known.and_then(|known| serde_json::from_value::<Config>(known.get("config")?.clone()).ok());
+    if config.as_ref() == Some(winner) {
+        return Ok(());
+    }
+    // The mark goes last: what is left by a crash between is taken away next time.
+    ["model.joblib", "pipeline.py", "winner.json"].into_iter().try_for_each(remove)
+}
+
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod audit;

@@ -32,6 +32,9 @@ pub struct Report {
     pub verdict: Option<VerdictPart>,
     /// Candidate and base on the sealed rows.
     pub holdout: Option<HoldoutPart>,
+    /// Why there is no score on the sealed rows, where there is none.
+    #[serde(default)]
+    pub holdout_reason: Option<String>,
 }
 
 /// What was searched.
@@ -221,7 +224,7 @@ impl Report {
         let history = planner::history(state, study);
         let metric = &study.spec.metric;
         let scored = |experiment: &Experiment| {
-            let score = experiment.outcome()?.score()?;
+            let score = experiment.outcome()?.score().and_then(finite)?;
             Some(Scored {
                 id: experiment.id.0,
                 config: experiment.config.clone(),
@@ -230,6 +233,7 @@ impl Report {
             })
         };
         let floors = study.spec.space.floors();
+        let holdout = holdout_part(state, study);
         let floor = state.experiments_of(study).filter(|e| floors.contains(&e.config)).find_map(&scored);
         Some(Self {
             version: Self::VERSION,
@@ -238,15 +242,17 @@ impl Report {
             best: state.best(study).and_then(|(experiment, _)| scored(experiment)),
             ranking: ar_search::ranking(metric, &history)
                 .into_iter()
-                .filter(|ranked| !floors.contains(&ranked.config))
+                // Sums of scores that are too large to add are no numbers.
+                .filter(|ranked| !floors.contains(&ranked.config) && ranked.score.is_finite())
                 .map(|ranked| ranked_part(state, study, &base, ranked))
                 .collect(),
             contributions: ar_search::contributions(&study.space, metric, &history)
                 .into_iter()
+                .filter(|c| c.marginal.is_finite())
                 .map(|c| ContributionPart {
                     slot: c.dimension,
                     option: c.option,
-                    solo: c.solo,
+                    solo: c.solo.and_then(finite),
                     mean: c.marginal,
                     evaluations: c.n,
                 })
@@ -263,7 +269,8 @@ impl Report {
                 })
                 .collect(),
             verdict: study.verdict.as_ref().map(|verdict| verdict_part(verdict, &base)),
-            holdout: holdout_part(state, study),
+            holdout_reason: holdout.as_ref().err().cloned(),
+            holdout: holdout.ok(),
         })
     }
 
@@ -319,6 +326,10 @@ fn study_part(study: &Study) -> StudyPart {
 fn experiment_part(experiment: &Experiment, base: &Config) -> ExperimentPart {
     let outcome = experiment.outcome();
     let measures = outcome.and_then(Outcome::measures);
+    let (folds, seconds) = match outcome {
+        Some(Outcome::StoppedEarly { folds, seconds }) => (folds.clone(), Some(*seconds)),
+        _ => (measures.map(|m| m.folds.clone()).unwrap_or_default(), measures.map(|m| m.seconds)),
+    };
     let word = match &experiment.status {
         ar_core::Status::Queued => "waiting",
         ar_core::Status::Leased { .. } => "running",
@@ -330,10 +341,10 @@ fn experiment_part(experiment: &Experiment, base: &Config) -> ExperimentPart {
         label: describe(&experiment.config, base),
         block: experiment.block,
         score: outcome.and_then(Outcome::score),
-        folds: measures.map(|m| m.folds.clone()).unwrap_or_default(),
+        folds,
         outcome: word.to_owned(),
         reason: outcome.and_then(Outcome::reason),
-        seconds: measures.map(|m| m.seconds),
+        seconds: seconds.and_then(finite),
         peak_memory: measures.and_then(|m| m.peak_memory),
         mode: experiment.mode.name().to_owned(),
         why: experiment.reason.clone(),
@@ -349,7 +360,7 @@ fn ranked_part(state: &State, study: &Study, base: &Config, ranked: ar_search::R
         label: describe(&ranked.config, base),
         config: ranked.config,
         score: ranked.score,
-        spread: deviation(folds),
+        spread: deviation(folds).and_then(finite),
         folds: ranked.folds,
         mode: first.map_or("", |e| e.mode.name()).to_owned(),
     }
@@ -363,8 +374,12 @@ fn deviation(values: &[f64]) -> Option<f64> {
     (values.len() > 1).then(|| (squares / (n - 1.0)).sqrt())
 }
 
+/// JSON knows no other numbers.
+fn finite(value: f64) -> Option<f64> {
+    Some(value).filter(|value| value.is_finite())
+}
+
 fn verdict_part(verdict: &ar_common::Verdict, base: &Config) -> VerdictPart {
-    let finite = |value: f64| Some(value).filter(|value| value.is_finite());
     VerdictPart {
         beats_base: verdict.beats_base,
         text: verdict.text.clone(),
@@ -377,24 +392,36 @@ fn verdict_part(verdict: &ar_common::Verdict, base: &Config) -> VerdictPart {
         p_value: finite(verdict.p_value),
         level: verdict.level,
         pairs: verdict.pairs,
-        candidate_score: verdict.candidate_score,
-        base_score: verdict.base_score,
+        candidate_score: verdict.candidate_score.and_then(finite),
+        base_score: verdict.base_score.and_then(finite),
     }
 }
 
-/// The newest opening of the sealed rows.
-fn holdout_part(state: &State, study: &Study) -> Option<HoldoutPart> {
-    let experiments: Vec<&Experiment> = state.experiments_of(study).collect();
-    let sealed: &SealedScore =
-        experiments.iter().rev().find_map(|e| e.outcome()?.measures()?.sealed.as_ref())?;
-    Some(HoldoutPart {
-        candidate_score: sealed.score,
-        base_score: sealed.base_score,
-        difference: sealed.difference,
-        low: sealed.low,
-        high: sealed.high,
-        level: sealed.level,
-        rows: sealed.rows,
-        openings: study.sealed_openings,
-    })
+/// The sealed rows, as scored for the candidate of this verdict and for no other; or why there is no score.
+fn holdout_part(state: &State, study: &Study) -> Result<HoldoutPart, String> {
+    if study.spec.splits.holdout.is_none() {
+        return Err("no rows were sealed".to_owned());
+    }
+    let Some(verdict) = &study.verdict else {
+        return Err(match study.sealed_openings {
+            0 => "the sealed rows have not been opened".to_owned(),
+            n => format!("the search goes on; the sealed rows have been opened {n} times before"),
+        });
+    };
+    let candidate = verdict.candidate.clone().unwrap_or_else(|| study.base());
+    let scoring =
+        state.experiments_of(study).filter(|e| e.block == Block::Sealed && e.config == candidate).last();
+    let Some(outcome) = scoring.and_then(Experiment::outcome) else {
+        return Err("the sealed rows have not been scored yet".to_owned());
+    };
+    let Some(sealed) = outcome.measures().and_then(|measures| measures.sealed.as_ref()) else {
+        let reason = outcome.reason().unwrap_or_else(|| outcome.word().to_owned());
+        return Err(format!("the sealed rows gave no score: {reason}"));
+    };
+    let SealedScore { score, base_score, difference, low, high, level, rows } = sealed.clone();
+    if ![score, base_score, difference, low, high, level].into_iter().all(f64::is_finite) {
+        return Err("the sealed rows gave a score that is not a number".to_owned());
+    }
+    let (candidate_score, openings) = (score, study.sealed_openings);
+    Ok(HoldoutPart { candidate_score, base_score, difference, low, high, level, rows, openings })
 }

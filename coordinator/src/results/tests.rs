@@ -9,12 +9,12 @@ use ar_core::{Finish, PlannedExperiment, Record};
 use super::*;
 use crate::summary;
 
-fn option(name: &str, floor: bool) -> OptionSpec {
+pub(super) fn option(name: &str, floor: bool) -> OptionSpec {
     let (inactive_under, only_with) = (BTreeMap::new(), BTreeMap::new());
     OptionSpec { name: name.into(), family: name.into(), floor, inactive_under, only_with }
 }
 
-fn spec() -> StudySpec {
+pub(super) fn spec() -> StudySpec {
     let (metric, task) = Metric::tabular("accuracy").unwrap();
     let model = ["base", "tree", "dummy"].map(|name| option(name, name == "dummy")).to_vec();
     StudySpec {
@@ -46,7 +46,11 @@ fn spec() -> StudySpec {
 }
 
 /// A study with these experiments: model, block, outcome (none: not ended).
-fn state(spec: &StudySpec, experiments: &[(&str, Block, Option<Outcome>)], more: Vec<Record>) -> State {
+pub(super) fn state(
+    spec: &StudySpec,
+    experiments: &[(&str, Block, Option<Outcome>)],
+    more: Vec<Record>,
+) -> State {
     let study = spec.id();
     let planned = (1..).zip(experiments).map(|(id, (model, block, _))| PlannedExperiment {
         id: ExperimentId(id),
@@ -73,12 +77,12 @@ fn state(spec: &StudySpec, experiments: &[(&str, Block, Option<Outcome>)], more:
     state
 }
 
-fn done(folds: &[f64]) -> Option<Outcome> {
+pub(super) fn done(folds: &[f64]) -> Option<Outcome> {
     let score = Some(folds.iter().sum::<f64>() / folds.len() as f64);
     Some(Outcome::Done(Measures { score, folds: folds.to_vec(), seconds: 0.5, ..Measures::default() }))
 }
 
-fn crashed(reason: &str) -> Option<Outcome> {
+pub(super) fn crashed(reason: &str) -> Option<Outcome> {
     Some(Outcome::Crashed { reason: reason.into() })
 }
 
