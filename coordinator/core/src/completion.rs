@@ -89,6 +89,11 @@ fn cannot_be(state: &State, experiment: ExperimentId, outcome: &Outcome) -> Opti
     if experiment.block.counts() && measures.score.is_none() {
         return Some(format!("the run ended without a value of {}", metric.name));
     }
+    if let Some(sealed) = &measures.sealed
+        && ![sealed.difference, sealed.low, sealed.high].iter().all(|bound| bound.is_finite())
+    {
+        return Some("the difference on the sealed rows is not a number that can be compared".to_owned());
+    }
     let sealed = measures.sealed.iter().flat_map(|sealed| [&sealed.score, &sealed.base_score]);
     measures.score.iter().chain(&measures.folds).chain(sealed).find_map(|value| metric.refuse(*value))
 }

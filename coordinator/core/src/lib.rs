@@ -1,6 +1,6 @@
 //! The coordinator's state machine.
 //!
-//! [`step`] takes the core, one [`Input`] and the time, and returns the [`Record`]s to journal and the
+//! [`step()`] takes the core, one [`Input`] and the time, and returns the [`Record`]s to journal and the
 //! [`Effect`]s to run once those records are durable. Records are applied to `state` at once; the
 //! shell holds the effects back. `state` is the fold of the journal; `live` is what a restart
 //! forgets and the workers tell again.

@@ -154,8 +154,9 @@ fn a_sealed_score_that_cannot_be_true_is_an_outcome_with_a_reason_too() {
         level: 0.95,
         rows: 60,
     };
+    let endless = SealedScore { high: f64::INFINITY, ..score(0.8, 0.7) };
     for (score, true_enough) in
-        [(score(0.8, f64::NAN), false), (score(7.0, 0.8), false), (score(0.8, 0.7), true)]
+        [(score(0.8, f64::NAN), false), (score(7.0, 0.8), false), (endless, false), (score(0.8, 0.7), true)]
     {
         let (mut world, mut worker, _) = after_base();
         let ask = world.take_ask();
