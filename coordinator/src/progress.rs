@@ -8,6 +8,7 @@ use ar_core::{Experiment, Record, State, Study};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::commands::output::Console;
+use crate::summary::figure;
 
 /// Running experiments named beside the bar.
 const NAMED: usize = 2;
@@ -134,7 +135,7 @@ impl Progress {
             return;
         };
         let how = match score {
-            Some(score) => format!("{} {score:.4}", metric.name),
+            Some(score) => format!("{} {}", metric.name, figure(score)),
             None => {
                 let reason = outcome.reason().map(|reason| format!(" ({reason})")).unwrap_or_default();
                 format!("{}{reason}", outcome.word())
@@ -176,7 +177,7 @@ impl Progress {
         bar.set_length(u64::from(self.total));
         let running: Vec<&str> = self.running.values().take(NAMED).map(String::as_str).collect();
         let rate = f64::from(self.ended - before.min(self.ended)) / began.elapsed().as_secs_f64().max(0.001);
-        let best = self.best.map(|best| format!("best {best:.4}  ")).unwrap_or_default();
+        let best = self.best.map(|best| format!("best {}  ", figure(best))).unwrap_or_default();
         let left = f64::from(self.total.saturating_sub(self.ended));
         let eta = if rate > 0.0 { left / rate } else { f64::NAN };
         let eta = Duration::try_from_secs_f64(eta)

@@ -58,6 +58,22 @@ fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
+/// A score as people read it: four digits after the point, fewer where the number is large.
+pub fn figure(value: f64) -> String {
+    let digits = match value.abs() {
+        large if large >= 1e4 => 0,
+        large if large >= 100.0 => 2,
+        _ => 4,
+    };
+    format!("{value:.digits$}")
+}
+
+/// A difference as people read it, with its sign.
+fn signed(value: f64) -> String {
+    let plus = if value < 0.0 { "" } else { "+" };
+    format!("{plus}{}", figure(value))
+}
+
 /// Rows as lines whose cells stand below each other. The first row is the head.
 pub fn columns(rows: &[Vec<String>]) -> Vec<String> {
     let count = rows.iter().map(Vec::len).max().unwrap_or(0);
@@ -79,10 +95,10 @@ fn ranking(report: &Report) -> Vec<String> {
     let mut rows =
         vec![["", metric, "folds", "mode", "what differs from the base"].map(str::to_owned).to_vec()];
     for (place, ranked) in (1..).zip(report.ranking.iter().take(TOP)) {
-        let spread = ranked.spread.map(|spread| format!(" ± {spread:.4}")).unwrap_or_default();
+        let spread = ranked.spread.map(|spread| format!(" ± {}", figure(spread))).unwrap_or_default();
         rows.push(vec![
             format!("{place:>2}."),
-            format!("{:.4}{spread}", ranked.score),
+            format!("{}{spread}", figure(ranked.score)),
             ranked.folds.to_string(),
             ranked.mode.clone(),
             ranked.label.clone(),
@@ -92,10 +108,10 @@ fn ranking(report: &Report) -> Vec<String> {
     if !shown.contains(&"base")
         && let Some((place, base)) = (1..).zip(&report.ranking).find(|(_, ranked)| ranked.label == "base")
     {
-        let spread = base.spread.map(|spread| format!(" ± {spread:.4}")).unwrap_or_default();
+        let spread = base.spread.map(|spread| format!(" ± {}", figure(spread))).unwrap_or_default();
         rows.push(vec![
             format!("{place:>2}."),
-            format!("{:.4}{spread}", base.score),
+            format!("{}{spread}", figure(base.score)),
             base.folds.to_string(),
             base.mode.clone(),
             "base".to_owned(),
@@ -107,7 +123,7 @@ fn ranking(report: &Report) -> Vec<String> {
     ];
     lines.extend(columns(&rows).into_iter().map(|line| format!("  {line}")));
     if let Some(floor) = &report.floor {
-        lines.push(format!("  floor: a model that learns nothing has {metric} {:.4}", floor.score));
+        lines.push(format!("  floor: a model that learns nothing has {metric} {}", figure(floor.score)));
     }
     lines
 }
@@ -128,7 +144,7 @@ fn contributions(report: &Report) -> Vec<String> {
         parts.sort_by(|a, b| b.mean.total_cmp(&a.mean));
         let more = parts.len().saturating_sub(OPTIONS);
         let mut shown: Vec<String> =
-            parts.iter().take(OPTIONS).map(|part| format!("{} {:+.4}", part.option, part.mean)).collect();
+            parts.iter().take(OPTIONS).map(|part| format!("{} {}", part.option, signed(part.mean))).collect();
         if more > 0 {
             shown.push(format!("and {more} more"));
         }
@@ -166,7 +182,7 @@ fn answer(report: &Report, width: usize) -> Vec<String> {
         let best = report
             .best
             .as_ref()
-            .map(|best| format!("; best seen so far: {} ({:.4})", best.label, best.score));
+            .map(|best| format!("; best seen so far: {} ({})", best.label, figure(best.score)));
         let state = if report.study.state == "failed" { "no experiment succeeded" } else { "not finished" };
         return vec![format!("verdict   {state}{}", best.unwrap_or_default())];
     };
@@ -197,16 +213,16 @@ fn sealed(holdout: &HoldoutPart, report: &Report) -> String {
     };
     let candidate = report.verdict.as_ref().and_then(|verdict| verdict.candidate_label.clone());
     format!(
-        "on {} rows that the search never saw: {} {:.4} for {}, {:.4} for the base; difference {:+.4}, {:.0} % interval {:+.4} to {:+.4} (+ is better){unseen}",
+        "on {} rows that the search never saw: {} {} for {}, {} for the base; difference {}, {:.0} % interval {} to {} (+ is better){unseen}",
         holdout.rows,
         report.study.metric,
-        holdout.candidate_score,
+        figure(holdout.candidate_score),
         candidate.unwrap_or_else(|| "the base".to_owned()),
-        holdout.base_score,
-        holdout.difference,
+        figure(holdout.base_score),
+        signed(holdout.difference),
         holdout.level * 100.0,
-        holdout.low,
-        holdout.high,
+        signed(holdout.low),
+        signed(holdout.high),
     )
 }
 
@@ -262,6 +278,15 @@ mod tests {
     fn columns_stand_below_each_other_and_no_line_ends_in_blanks() {
         let rows = [["a", "long cell", ""], ["bbb", "c", "d"]].map(|row| row.map(str::to_owned).to_vec());
         assert_eq!(columns(&rows), ["a    long cell", "bbb  c          d"]);
+    }
+
+    #[test]
+    fn figures_have_the_digits_that_say_something() {
+        assert_eq!(
+            [0.83333, 25.5, 1234.567, 31798.054].map(figure),
+            ["0.8333", "25.5000", "1234.57", "31798"]
+        );
+        assert_eq!([0.01, -0.5].map(signed), ["+0.0100", "-0.5000"]);
     }
 
     #[test]

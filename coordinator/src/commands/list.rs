@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::results::{self, FindError, Report};
-use crate::summary::columns;
+use crate::summary::{columns, figure};
 
 /// One line per study, or JSON.
 ///
@@ -41,8 +41,11 @@ pub fn list(out: &Path, json: bool) -> Result<String, FindError> {
 
 fn row(name: String, report: &Report) -> Vec<String> {
     let study = &report.study;
-    let best =
-        report.best.as_ref().map(|best| format!("{} {:.4}", study.metric, best.score)).unwrap_or_default();
+    let best = report
+        .best
+        .as_ref()
+        .map(|best| format!("{} {}", study.metric, figure(best.score)))
+        .unwrap_or_default();
     let verdict = match (&report.verdict, study.state.as_str()) {
         (Some(verdict), "finished") if verdict.beats_base => {
             format!("beats the base: {}", verdict.winner_label)
