@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::experiment::Config;
+use crate::knob::Scale;
 
 /// The name of the untouched option that every slot has.
 pub const BASE: &str = "base";
@@ -14,15 +15,28 @@ pub const BASE: &str = "base";
 pub type Conditions = BTreeMap<String, Vec<String>>;
 
 /// What a study searches.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Space {
     /// The axes, in the order in which they are shown.
     pub dimensions: Vec<Dimension>,
+    /// Options that may not stand together.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forbidden: Vec<[Choice; 2]>,
 }
 
-/// One slot of the space.
+/// One option of one dimension.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Choice {
+    /// The dimension's name.
+    pub dimension: String,
+    /// The option's name.
+    pub option: String,
+}
+
+/// One axis of the space: a slot, or a knob (see [`Knob`]).
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dimension {
     /// Name, unique in the space.
@@ -32,10 +46,13 @@ pub struct Dimension {
     /// The whole dimension does not matter when another dimension's option is of one of these families.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inactive_under: Conditions,
+    /// How the numbers of a knob are spaced; absent for a slot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale: Option<Scale>,
 }
 
-/// One choice of a slot.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// One choice of a dimension.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OptionSpec {
     /// Name, unique in its dimension.
@@ -51,10 +68,13 @@ pub struct OptionSpec {
     /// This option exists only together with these families of other dimensions.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub only_with: Conditions,
+    /// The number it stands for, in a knob.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<f64>,
 }
 
 /// Why a space is not valid; names the culprit.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum SpaceError {
     /// Nothing to search.
     #[error("the space has no dimensions; give it at least one slot with two options")]
@@ -92,6 +112,22 @@ pub enum SpaceError {
         name: String,
         /// `dimension` or `family of ...`.
         what: String,
+    },
+    /// A knob whose options are not numbers that fit its scale.
+    #[error("knob `{dimension}`: {reason}")]
+    BadKnob {
+        /// Which.
+        dimension: String,
+        /// What is wrong, and what would be right.
+        reason: String,
+    },
+    /// A forbidden pair that cannot be forbidden.
+    #[error("the forbidden pair {pair}: {reason}")]
+    BadPair {
+        /// Which.
+        pair: String,
+        /// What is wrong with it.
+        reason: String,
     },
     /// A configuration that does not fit the space.
     #[error("`{0}`")]
@@ -202,7 +238,13 @@ impl Space {
         if found.options.len() == before { Err(unknown()) } else { Ok(()) }
     }
 
-    /// Checks names, bases, families and conditions.
+    /// Whether two options that may not stand together are both in `config`.
+    pub fn forbids(&self, config: &Config) -> bool {
+        let has = |choice: &Choice| config.get(&choice.dimension) == Some(choice.option.as_str());
+        self.forbidden.iter().any(|pair| pair.iter().all(has))
+    }
+
+    /// Checks names, bases, families, conditions, knobs and forbidden pairs.
     ///
     /// # Errors
     /// The first fault found, naming the culprit.
@@ -237,7 +279,32 @@ impl Space {
                 }
             }
         }
-        self.dimensions.iter().try_for_each(|dimension| self.check_conditions(dimension))
+        self.dimensions.iter().try_for_each(|dimension| self.check_conditions(dimension))?;
+        self.dimensions.iter().try_for_each(crate::knob::check)?;
+        self.forbidden.iter().try_for_each(|pair| self.check_pair(pair))
+    }
+
+    fn check_pair(&self, pair: &[Choice; 2]) -> Result<(), SpaceError> {
+        let name = |choice: &Choice| format!("{}={}", choice.dimension, choice.option);
+        let bad = |reason: String| SpaceError::BadPair {
+            pair: format!("{} with {}", name(&pair[0]), name(&pair[1])),
+            reason,
+        };
+        for choice in pair {
+            if self.dimension(&choice.dimension).and_then(|d| d.option(&choice.option)).is_none() {
+                return Err(bad(format!("there is no {}", name(choice))));
+            }
+            if choice.option == BASE {
+                return Err(bad(format!(
+                    "{} is the untouched one, which every comparison needs; forbid another option",
+                    name(choice)
+                )));
+            }
+        }
+        if pair[0].dimension == pair[1].dimension {
+            return Err(bad("both stand in one dimension, so they never meet".to_owned()));
+        }
+        Ok(())
     }
 
     fn check_conditions(&self, dimension: &Dimension) -> Result<(), SpaceError> {
@@ -248,6 +315,7 @@ impl Space {
         for (at, conditions) in
             std::iter::once((dimension.name.clone(), &dimension.inactive_under)).chain(of_options)
         {
+            // A family may be missing: options that do not suit the data are left out, conditions stay.
             for other in conditions.keys() {
                 if other == &dimension.name || self.dimension(other).is_none() {
                     return Err(SpaceError::UnknownCondition {
@@ -267,13 +335,7 @@ mod tests {
     use super::*;
 
     fn option(name: &str, family: &str) -> OptionSpec {
-        OptionSpec {
-            name: name.into(),
-            family: family.into(),
-            floor: false,
-            inactive_under: Conditions::new(),
-            only_with: Conditions::new(),
-        }
+        OptionSpec { name: name.into(), family: family.into(), ..OptionSpec::default() }
     }
 
     fn space() -> Space {
@@ -281,15 +343,16 @@ mod tests {
             name: "scale".into(),
             options: vec![option("base", "standard"), option("none", "unscaled")],
             inactive_under: [("build_model".to_owned(), vec!["forest".to_owned()])].into(),
+            scale: None,
         };
         let mut dummy = option("dummy", "dummy");
         dummy.floor = true;
         let model = Dimension {
             name: "build_model".into(),
             options: vec![option("base", "linear"), option("rf", "forest"), dummy],
-            inactive_under: Conditions::new(),
+            ..Dimension::default()
         };
-        Space { dimensions: vec![scale, model] }
+        Space { dimensions: vec![scale, model], ..Space::default() }
     }
 
     #[test]
@@ -326,5 +389,26 @@ mod tests {
         removed.remove("scale", "none").unwrap();
         assert!(removed.remove("scale", "base").is_err());
         assert_eq!(removed.combinations(), 2);
+    }
+
+    #[test]
+    fn a_forbidden_pair_is_told_and_a_wrong_one_is_named() {
+        let pair = |a: (&str, &str), b: (&str, &str)| {
+            [a, b].map(|(dimension, option)| Choice { dimension: dimension.into(), option: option.into() })
+        };
+        let mut space = space();
+        space.forbidden = vec![pair(("scale", "none"), ("build_model", "rf"))];
+        space.validate().unwrap();
+        let base = space.base();
+        assert!(!space.forbids(&base.with("build_model", "rf")));
+        assert!(space.forbids(&base.with("build_model", "rf").with("scale", "none")));
+        for (wrong, word) in [
+            (pair(("scale", "gone"), ("build_model", "rf")), "there is no scale=gone"),
+            (pair(("scale", "base"), ("build_model", "rf")), "untouched"),
+            (pair(("scale", "none"), ("scale", "none")), "never meet"),
+        ] {
+            space.forbidden = vec![wrong];
+            assert!(space.validate().unwrap_err().to_string().contains(word));
+        }
     }
 }

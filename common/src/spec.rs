@@ -145,6 +145,7 @@ mod tests {
             floor: false,
             inactive_under: Default::default(),
             only_with: Default::default(),
+            value: None,
         });
         StudySpec {
             version: 1,
@@ -168,8 +169,9 @@ mod tests {
                 dimensions: vec![Dimension {
                     name: "scale".into(),
                     options: options.to_vec(),
-                    inactive_under: Default::default(),
+                    ..Dimension::default()
                 }],
+                ..Space::default()
             },
         }
     }

@@ -171,6 +171,8 @@ struct Actor {
     /// The durable state: behind `core.state` by what is in flight and gathering.
     durable: State,
     gathering: Output,
+    /// What the search remembers between plans.
+    memory: planner::Memory,
     plan_failed: Option<String>,
     messages: mpsc::Sender<Message>,
 }
@@ -201,6 +203,7 @@ pub async fn start(
         sessions: HashMap::new(),
         events,
         gathering: Output::default(),
+        memory: planner::Memory::default(),
         plan_failed: None,
         messages: sender.clone(),
     };
@@ -316,9 +319,10 @@ impl Actor {
                         continue;
                     };
                     // The core's state may be ahead of `as_of`; the core revalidates what comes back.
-                    let request = planner::Request::new(&self.core.state, entry, want, time);
+                    let request = planner::Request::new(&self.core.state, &study, entry, want, time);
                     let messages = self.messages.clone();
-                    let planning = tokio::task::spawn_blocking(move || planner::plan(&request));
+                    let memory = self.memory.clone();
+                    let planning = tokio::task::spawn_blocking(move || planner::plan(&request, &memory));
                     tokio::spawn(async move {
                         let message = match planning.await {
                             Ok(plan) => Message::Input(Input::Planned { study, as_of, plan }),

@@ -146,12 +146,18 @@ pub fn space(catalog: &str, facts: &Facts) -> Result<(Space, Vec<LeftOut>), Cata
                     floor: entry.floor,
                     inactive_under: entry.inactive_under,
                     only_with: entry.only_with,
+                    value: None,
                 }),
             }
         }
-        dimensions.push(Dimension { name: slot.name, options, inactive_under: slot.inactive_under });
+        dimensions.push(Dimension {
+            name: slot.name,
+            options,
+            inactive_under: slot.inactive_under,
+            scale: None,
+        });
     }
-    let space = Space { dimensions };
+    let space = Space { dimensions, ..Space::default() };
     space.validate()?;
     Ok((space, left_out))
 }

@@ -1,13 +1,31 @@
 //! Joins core and search: the core's history goes in as the search's observations, the search's
 //! suggestions come back as the core's experiments.
 
-use ar_common::{ExperimentId, Metric, Space};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ar_common::{ExperimentId, Metric, Space, StudyId};
 use ar_core::{Planned, PlannedExperiment, State, Study, TimeLeft};
-use ar_search::{Observation, Plan, Problem};
+use ar_search::{Observation, Plan, Problem, Search};
+
+/// What the search worked out for each study's last plan. It saves time; plans are the same without it.
+#[derive(Debug, Clone, Default)]
+pub struct Memory(Arc<Mutex<HashMap<StudyId, Search>>>);
+
+impl Memory {
+    fn take(&self, study: &StudyId) -> Search {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(study).unwrap_or_default()
+    }
+
+    fn keep(&self, study: &StudyId, search: Search) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(study.clone(), search);
+    }
+}
 
 /// A plan to be made, with all it is made from.
 #[derive(Debug)]
 pub struct Request {
+    study: StudyId,
     space: Space,
     metric: Metric,
     budget: ar_common::Budget,
@@ -19,8 +37,9 @@ pub struct Request {
 
 impl Request {
     /// Takes what a plan needs from the state.
-    pub fn new(state: &State, study: &Study, want: usize, time: TimeLeft) -> Self {
+    pub fn new(state: &State, id: &StudyId, study: &Study, want: usize, time: TimeLeft) -> Self {
         Self {
+            study: id.clone(),
             space: study.space.clone(),
             metric: study.spec.metric.clone(),
             budget: study.budget(),
@@ -48,7 +67,7 @@ pub fn history(state: &State, study: &Study) -> Vec<Observation> {
 }
 
 /// Asks the search.
-pub fn plan(request: &Request) -> Planned {
+pub fn plan(request: &Request, memory: &Memory) -> Planned {
     let problem = Problem {
         space: &request.space,
         metric: &request.metric,
@@ -58,7 +77,15 @@ pub fn plan(request: &Request) -> Planned {
     };
     let answer = match request.time {
         TimeLeft::Nothing => ar_search::conclude(&problem, &request.history),
-        TimeLeft::Confirmation | TimeLeft::All => ar_search::plan(&problem, &request.history, request.want),
+        TimeLeft::Confirmation | TimeLeft::All => {
+            let mut search = memory.take(&request.study);
+            let plan = search.plan(&problem, &request.history, request.want);
+            // A study that has ended needs it no more.
+            if matches!(plan, Plan::Suggest(_) | Plan::Wait) {
+                memory.keep(&request.study, search);
+            }
+            plan
+        }
     };
     match answer {
         Plan::Suggest(suggestions) => Planned::Experiments(

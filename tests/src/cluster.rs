@@ -102,6 +102,7 @@ impl Cluster {
                     floor: false,
                     inactive_under: Default::default(),
                     only_with: Default::default(),
+                    value: None,
                 }));
             }
         }

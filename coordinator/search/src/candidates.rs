@@ -7,10 +7,13 @@ use ar_common::{Block, Mode};
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
+use statrs::function::erf::erfc;
 
 use crate::grid::{Grid, Point, Slot, changes};
-use crate::history::{History, Sample};
+use crate::history::History;
+use crate::insight::Pruning;
 use crate::marginals::Marginals;
+use crate::surrogate::{Belief, Surrogate};
 
 /// Configurations that NARROW goes around and EXPLOIT starts from.
 const LEADERS: usize = 3;
@@ -22,6 +25,10 @@ const CHANGES: usize = 10;
 const LEAST_SEEN: usize = 8;
 /// Draws of a generator that draws.
 const DRAWS: usize = 96;
+/// Configurations that are kept in sight.
+const IN_SIGHT: usize = 5_000;
+/// Of those, the most promising that stand beside what the generators offer.
+const BEST_IN_SIGHT: usize = 64;
 /// Combinations up to which a space is gone through to find what was not tried.
 const SCAN: u64 = 20_000;
 
@@ -33,6 +40,8 @@ pub(crate) enum Why {
     Changes(Slot, Slot),
     Neighbour(Slot),
     LeastSeen(Slot),
+    Promising,
+    Audit,
     Untried,
 }
 
@@ -49,29 +58,34 @@ pub(crate) struct Sight<'s> {
     pub(crate) grid: &'s Grid<'s>,
     pub(crate) history: &'s History<'s>,
     pub(crate) model: Marginals<'s>,
+    pub(crate) surrogate: Surrogate,
     /// Tried configurations, the best expected score first; the base if there are none.
     pub(crate) leaders: Vec<Point>,
     /// The best expected score of a tried configuration, if there is one.
     pub(crate) mark: Option<f64>,
+    /// What is no longer worth trying.
+    pub(crate) pruning: Pruning,
 }
 
 impl<'s> Sight<'s> {
     pub(crate) fn new(
         grid: &'s Grid<'s>,
         history: &'s History<'s>,
-        samples: &[Sample],
         model: Marginals<'s>,
+        surrogate: Surrogate,
     ) -> Self {
-        let complete = samples.iter().filter(|s| s.complete);
+        let settled = surrogate.settled();
+        let complete = |point: &Point| history.find(point, Block::FIRST).is_some_and(|e| e.score().is_some());
         let mut ranked: Vec<(f64, &Point)> =
-            complete.map(|s| (model.settle(&s.point, s.value), &s.point)).collect();
+            settled.iter().filter(|(p, _)| complete(p)).map(|(point, value)| (*value, *point)).collect();
         ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(b.1)));
         let mark = ranked.first().map(|(settled, _)| *settled);
         let mut leaders: Vec<Point> = ranked.into_iter().map(|(_, point)| point.clone()).collect();
         if leaders.is_empty() {
             leaders.push(grid.base());
         }
-        Self { grid, history, model, leaders, mark }
+        let pruning = Pruning::new(grid, history, &surrogate, mark);
+        Self { grid, history, model, surrogate, leaders, mark, pruning }
     }
 
     /// Searched options of a dimension that are not skipped for crashing.
@@ -81,17 +95,37 @@ impl<'s> Sight<'s> {
     }
 }
 
-/// Candidates of all modes, each once per mode, none of them tried, pending, or `taken`.
-pub(crate) fn generate(sight: &Sight<'_>, taken: &BTreeSet<Point>, rng: &mut ChaCha8Rng) -> Vec<Candidate> {
+/// Candidates of all modes, each once per mode, none of them tried, pending, or `taken`. What was given up is left out;
+/// for an `audit` there is nothing else, if there is any.
+pub(crate) fn generate(
+    sight: &Sight<'_>,
+    taken: &BTreeSet<Point>,
+    audit: bool,
+    rng: &mut ChaCha8Rng,
+) -> Vec<Candidate> {
+    if audit && sight.pruning.any() {
+        let audited = audited(sight, taken);
+        if !audited.is_empty() {
+            return audited;
+        }
+    }
     let mut all = Vec::new();
+    promising(sight, taken, &mut all);
     narrow(sight, &mut all);
     combine(sight, rng, &mut all);
     exploit(sight, rng, &mut all);
     explore(sight, rng, &mut all);
     let mut seen = BTreeSet::new();
-    all.retain(|c| open(sight, taken, &c.point) && seen.insert((c.mode, c.point.clone())));
+    let alive = |point: &Point| open(sight, taken, point) && !sight.pruning.rules_out(sight.grid, point);
+    all.retain(|c| alive(&c.point) && seen.insert((c.mode, c.point.clone())));
     if all.is_empty() {
-        all = untried(sight, rng).into_iter().filter(|c| open(sight, taken, &c.point)).collect();
+        let open: Vec<Candidate> =
+            untried(sight, rng).into_iter().filter(|c| open(sight, taken, &c.point)).collect();
+        all = open.iter().filter(|c| alive(&c.point)).cloned().collect();
+        if all.is_empty() {
+            // Where nothing else is left, what was given up is better than nothing.
+            all = open;
+        }
     }
     // So that equal candidates are not taken in the order of the space.
     all.shuffle(rng);
@@ -99,7 +133,77 @@ pub(crate) fn generate(sight: &Sight<'_>, taken: &BTreeSet<Point>, rng: &mut Cha
 }
 
 fn open(sight: &Sight<'_>, taken: &BTreeSet<Point>, point: &Point) -> bool {
-    !sight.history.has(point, Block::FIRST) && !taken.contains(point) && sight.history.allows(point)
+    !sight.history.has(point, Block::FIRST)
+        && !taken.contains(point)
+        && sight.history.allows(point)
+        && !sight.grid.forbids(point)
+}
+
+/// Configurations worth keeping in sight for some time: all of a small space; of a large one such as the
+/// model of main effects hopes for, and some drawn at random.
+pub(crate) fn in_sight(grid: &Grid<'_>, model: &Marginals<'_>, rng: &mut ChaCha8Rng) -> Vec<Point> {
+    if let Some(all) = grid.all(IN_SIGHT as u64) {
+        return all;
+    }
+    let weights: Vec<Vec<(u32, f64)>> = (0..grid.axes.len()).map(|d| model.odds(d)).collect();
+    let mut points = BTreeSet::new();
+    for i in 0..IN_SIGHT {
+        let hoped: Point = weights.iter().map(|odds| draw(odds, rng)).collect();
+        let point = if i % 3 == 0 { grid.draw(rng) } else { grid.canonical(hoped) };
+        if !grid.forbids(&point) {
+            points.insert(point);
+        }
+    }
+    points.into_iter().collect()
+}
+
+fn draw(odds: &[(u32, f64)], rng: &mut ChaCha8Rng) -> u32 {
+    let total: f64 = odds.iter().map(|(_, w)| w).sum();
+    let mut at = rng.random::<f64>() * total;
+    for (option, weight) in odds {
+        at -= weight;
+        if at < 0.0 {
+            return *option;
+        }
+    }
+    odds.last().map_or(0, |(option, _)| *option)
+}
+
+/// What was given up: the best of it, to see whether that was right.
+fn audited(sight: &Sight<'_>, taken: &BTreeSet<Point>) -> Vec<Candidate> {
+    let dead = |point: &Point| sight.pruning.rules_out(sight.grid, point) && open(sight, taken, point);
+    let best = best_in_sight(sight).into_iter().filter(|point| dead(point)).take(BEST_IN_SIGHT);
+    best.map(|point| Candidate { mode: Mode::Explore, point: point.clone(), why: Why::Audit }).collect()
+}
+
+/// What is kept in sight, most expected improvement first.
+fn best_in_sight<'s>(sight: &'s Sight<'_>) -> Vec<&'s Point> {
+    let mark = sight.mark.unwrap_or(0.0);
+    let mut best: Vec<(f64, &Point)> =
+        sight.surrogate.candidates().map(|(point, belief)| (improvement(belief, mark), point)).collect();
+    best.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(b.1)));
+    best.into_iter().map(|(_, point)| point).collect()
+}
+
+/// The best of what is kept in sight, whatever made it come up.
+fn promising(sight: &Sight<'_>, taken: &BTreeSet<Point>, all: &mut Vec<Candidate>) {
+    let alive = best_in_sight(sight)
+        .into_iter()
+        .filter(|p| !sight.pruning.rules_out(sight.grid, p) && open(sight, taken, p));
+    let good: Vec<Vec<u32>> = (0..sight.grid.axes.len()).map(|d| of_good_families(sight, d)).collect();
+    for point in alive.take(BEST_IN_SIGHT) {
+        let known = point.iter().zip(&good).all(|(o, good)| good.contains(o));
+        let mode = if known { Mode::Exploit } else { Mode::Explore };
+        all.push(Candidate { mode, point: point.clone(), why: Why::Promising });
+    }
+}
+
+/// Expected improvement over `mark` (Mockus 1978; Jones, Schonlau and Welch 1998).
+pub(crate) fn improvement(belief: Belief, mark: f64) -> f64 {
+    let deviation = belief.deviation();
+    let z = (belief.mean - mark) / deviation;
+    let density = (-0.5 * z * z).exp() / (2.0 * std::f64::consts::PI).sqrt();
+    deviation * (z * 0.5 * erfc(-z / std::f64::consts::SQRT_2) + density)
 }
 
 /// One change from a leader.
@@ -258,6 +362,8 @@ impl Why {
                 let alone = if changes(point).count() == 1 { ", alone" } else { "" };
                 format!("among the least seen: {}{alone}", grid.slot_name(*slot))
             }
+            Self::Promising => format!("the model expects most of it: {}", grid.describe(point)),
+            Self::Audit => format!("audit of what was given up: {}", grid.describe(point)),
             Self::Untried => format!("not tried yet: {}", grid.describe(point)),
         }
     }

@@ -66,7 +66,7 @@ pub fn contributions(space: &Space, metric: &Metric, history: &[Observation]) ->
     let grid = Grid::new(space);
     let history = History::new(&grid, history);
     let samples = history.samples(&grid, metric);
-    let model = Marginals::fit(&grid, &history, &samples, Reach::All);
+    let model = Marginals::fit(&grid, Some(&history), &samples, Reach::All);
     let score = |point: &Point| history.find(point, Block::FIRST)?.measures?.score;
     let base = score(&grid.base());
     let mut all = Vec::new();

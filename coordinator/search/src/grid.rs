@@ -34,6 +34,8 @@ pub(crate) struct Axis {
     /// Options that may be suggested: all but the floors.
     pub(crate) searched: Vec<u32>,
     rules: Vec<Rules>,
+    /// Of a knob: where each number lies in the range, 0 to 1.
+    pub(crate) place: Option<Vec<f64>>,
 }
 
 impl Axis {
@@ -52,6 +54,8 @@ impl Axis {
 pub(crate) struct Grid<'a> {
     pub(crate) space: &'a Space,
     pub(crate) axes: Vec<Axis>,
+    /// Pairs of options that may not stand together.
+    forbidden: Vec<[Slot; 2]>,
 }
 
 impl<'a> Grid<'a> {
@@ -76,9 +80,20 @@ impl<'a> Grid<'a> {
                     &option.only_with,
                 ));
             }
-            Axis { family, family_names, searched, rules }
+            Axis { family, family_names, searched, rules, place: places(dimension) }
         });
-        Self { space, axes: axes.collect() }
+        let slot = |choice: &ar_common::Choice| {
+            let d = space.dimensions.iter().position(|d| d.name == choice.dimension)?;
+            let o = space.dimensions[d].options.iter().position(|o| o.name == choice.option)?;
+            Some((d, u32::try_from(o).ok()?))
+        };
+        let pair = |[a, b]: &[ar_common::Choice; 2]| Some([slot(a)?, slot(b)?]);
+        Self { space, axes: axes.collect(), forbidden: space.forbidden.iter().filter_map(pair).collect() }
+    }
+
+    /// Whether two options that may not stand together are both in `point`.
+    pub(crate) fn forbids(&self, point: &[u32]) -> bool {
+        self.forbidden.iter().any(|pair| pair.iter().all(|(d, o)| point[*d] == *o))
     }
 
     pub(crate) fn base(&self) -> Point {
@@ -174,19 +189,26 @@ impl<'a> Grid<'a> {
             }
         }
         let canonical = self.canonical(changed);
-        (canonical[d] == option).then_some(canonical)
+        (canonical[d] == option && !self.forbids(&canonical)).then_some(canonical)
     }
 
-    /// A point drawn uniformly over the options, before conditions make some the same.
+    /// A point drawn uniformly over the options, before conditions make some the same; forbidden pairs are
+    /// drawn again, the base where nothing else is found.
     pub(crate) fn draw(&self, rng: &mut ChaCha8Rng) -> Point {
         let pick = |axis: &Axis, rng: &mut ChaCha8Rng| match axis.searched.len() {
             0 => 0,
             n => axis.searched[rng.random_range(0..n)],
         };
-        self.canonical(self.axes.iter().map(|axis| pick(axis, rng)).collect())
+        for _ in 0..100 {
+            let point = self.canonical(self.axes.iter().map(|axis| pick(axis, rng)).collect());
+            if !self.forbids(&point) {
+                return point;
+            }
+        }
+        self.base()
     }
 
-    /// Every canonical point without floors, fewest changes first, unless there are more than
+    /// Every canonical point without floors and forbidden pairs, fewest changes first, unless there are more than
     /// `limit` combinations to go through.
     pub(crate) fn all(&self, limit: u64) -> Option<Vec<Point>> {
         if combinations(self) > limit {
@@ -199,7 +221,7 @@ impl<'a> Grid<'a> {
             };
             points = points.into_iter().flat_map(longer).collect();
         }
-        let canonical = |point: &Point| self.canonical(point.clone()) == *point;
+        let canonical = |point: &Point| self.canonical(point.clone()) == *point && !self.forbids(point);
         points.retain(canonical);
         points.sort_by_cached_key(|point| (changes(point).count(), point.clone()));
         Some(points)
@@ -214,6 +236,17 @@ fn combinations(grid: &Grid<'_>) -> u64 {
 /// The non-base options of a point.
 pub(crate) fn changes(point: &Point) -> impl Iterator<Item = Slot> {
     point.iter().copied().enumerate().filter(|(_, o)| *o != 0)
+}
+
+/// Where the numbers of a knob lie between the smallest and the largest, on its scale.
+fn places(dimension: &ar_common::Dimension) -> Option<Vec<f64>> {
+    let scale = dimension.scale?;
+    let place = |o: &ar_common::OptionSpec| o.value.map(|value| scale.place(value));
+    let places = dimension.options.iter().map(place).collect::<Option<Vec<f64>>>()?;
+    let low = places.iter().copied().fold(f64::INFINITY, f64::min);
+    let range = places.iter().copied().fold(f64::NEG_INFINITY, f64::max) - low;
+    let range = if range > 0.0 { range } else { 1.0 };
+    Some(places.into_iter().map(|place| (place - low) / range).collect())
 }
 
 fn compile(space: &Space, inactive_under: [&Conditions; 2], only_with: &Conditions) -> Rules {

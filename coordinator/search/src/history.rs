@@ -10,6 +10,9 @@ use crate::grid::{Grid, Point, Slot};
 /// Crashes of its own after which an option is skipped.
 const CRASHES: u32 = 3;
 
+/// Complete runs after which the effects of folds are known well enough.
+const ENOUGH: usize = 16;
+
 /// An observation with what was read out of it.
 pub(crate) struct Entry<'a> {
     pub(crate) observation: &'a Observation,
@@ -44,9 +47,16 @@ pub(crate) struct Tally {
     pub(crate) failed: u32,
     /// Crashes for which no partner can be blamed.
     pub(crate) own_crashes: u32,
+    /// Runs that have not ended.
+    pub(crate) pending: u32,
 }
 
 impl Tally {
+    /// How many runs had it.
+    pub(crate) fn runs(self) -> u32 {
+        self.succeeded + self.failed + self.pending
+    }
+
     /// Skipped: crashed often enough on its own and never worked.
     pub(crate) fn skipped(self) -> bool {
         self.own_crashes >= CRASHES && self.succeeded == 0
@@ -59,8 +69,6 @@ pub(crate) struct Sample {
     pub(crate) value: f64,
     /// Share of the folds it rests on.
     pub(crate) weight: f64,
-    /// Whether it ran to its end itself; only such can be the best.
-    pub(crate) complete: bool,
 }
 
 /// Everything observed, sorted by experiment.
@@ -124,6 +132,12 @@ impl<'a> History<'a> {
         self.entries.iter().filter(|e| e.observation.block == Block::FIRST)
     }
 
+    /// Configurations of the first split that have not ended.
+    pub(crate) fn on_their_way(&self) -> impl Iterator<Item = &Point> {
+        let pending = self.searched().filter(|e| e.observation.outcome.is_none());
+        pending.filter_map(|e| e.point.as_ref())
+    }
+
     /// Full evaluations spent in all.
     pub(crate) fn spent(&self) -> f64 {
         self.counted().map(|e| e.cost).sum()
@@ -174,7 +188,7 @@ impl<'a> History<'a> {
     }
 
     /// Whether no option of `point` is skipped for crashing.
-    pub(crate) fn allows(&self, point: &Point) -> bool {
+    pub(crate) fn allows(&self, point: &[u32]) -> bool {
         point.iter().enumerate().all(|(d, o)| !self.tally((d, *o)).skipped())
     }
 
@@ -207,20 +221,23 @@ impl<'a> History<'a> {
                 _ => return None,
             };
             let value = metric.gain(score, 0.0);
-            value.is_finite().then_some(Sample { point, value, weight, complete: entry.score().is_some() })
+            value.is_finite().then_some(Sample { point, value, weight })
         };
         self.searched().filter_map(sample).collect()
     }
 
-    /// Fold scores of complete runs on the first split.
+    /// Fold scores of complete runs on the first split, in their order.
     fn complete_folds(&self) -> Vec<&[f64]> {
         let folds = |e: &Entry<'a>| e.score().and(e.measures).map(|m| m.folds.as_slice());
         self.searched().filter_map(folds).filter(|f| f.len() == self.folds && self.folds > 0).collect()
     }
 
     /// How much higher each fold scores than the mean of all, shared by all configurations.
+    /// Only the first runs are asked, so that what is known of a raced-out run does not change with every
+    /// score that comes in.
     fn fold_effects(&self) -> Vec<f64> {
-        let rows = self.complete_folds();
+        let mut rows = self.complete_folds();
+        rows.truncate(ENOUGH);
         let n = rows.len().max(1) as f64;
         let means: Vec<f64> =
             (0..self.folds).map(|j| rows.iter().map(|row| row[j]).sum::<f64>() / n).collect();
@@ -230,8 +247,10 @@ impl<'a> History<'a> {
 
     /// Variance of a configuration's mean that comes from the folds alone: the residual variance of
     /// the two-way table configuration x fold, over the folds. 0 where it cannot be told.
-    pub(crate) fn noise(&self) -> f64 {
-        let rows = self.complete_folds();
+    /// It asks the first `n` complete runs.
+    pub(crate) fn noise(&self, n: usize) -> f64 {
+        let mut rows = self.complete_folds();
+        rows.truncate(n);
         if rows.len() < 2 || self.folds < 2 {
             return 0.0;
         }
@@ -312,6 +331,7 @@ fn tally(grid: &Grid<'_>, entries: &[Entry<'_>]) -> Vec<Vec<Tally>> {
             let tally = &mut tallies[d][*option as usize];
             tally.succeeded += u32::from(ran);
             tally.failed += u32::from(failed(entry));
+            tally.pending += u32::from(entry.observation.outcome.is_none());
         }
     }
     for (entry, point) in placed() {

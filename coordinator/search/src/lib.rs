@@ -5,7 +5,7 @@
 //! experiments arrived does not matter: observations are sorted by experiment first. It knows nothing of
 //! leases and workers; it sees configurations and outcomes.
 //!
-//! One study goes: base, floors, coverage (`coverage.rs`); four modes on an additive model (`marginals.rs`,
+//! One study goes: base, floors, coverage (`coverage.rs`); four modes on one surrogate (`surrogate/`,
 //! `candidates.rs`, `modes.rs`); replicates of one candidate and the base (`confirm.rs`); the verdict
 //! (`verdict.rs`). There is no barrier but the one before confirmation, where the candidate is chosen.
 
@@ -15,8 +15,10 @@ mod contributions;
 mod coverage;
 mod grid;
 mod history;
+mod insight;
 mod marginals;
 mod modes;
+mod surrogate;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -29,13 +31,17 @@ use rand_chacha::ChaCha8Rng;
 
 pub use contributions::{Contribution, Ranked, contributions, ranking};
 pub use coverage::uncovered;
+pub use insight::{COVERAGE, Effect, Explanation, Importance, Interaction, Pruned, Status};
 pub use verdict::{LEVEL, PairedTest, paired_test};
 
 use candidates::Sight;
-use grid::Grid;
+use confirm::Agenda;
+use grid::{Grid, Point};
 use history::{History, whole};
+use insight::Pruning;
 use marginals::{Marginals, Reach};
 use modes::Progress;
+use surrogate::{Score, Surrogate};
 
 /// Failures without a single success after which nothing more is tried: then it is not the options.
 const HOPELESS: usize = 12;
@@ -107,45 +113,116 @@ pub enum Plan {
 
 /// What to run next, up to `want` experiments, or how the study ends. A pure function of its arguments.
 pub fn plan(problem: &Problem<'_>, history: &[Observation], want: usize) -> Plan {
-    match next(problem, history, want.max(1)) {
-        Plan::Suggest(_) if want == 0 => Plan::Wait,
-        plan => plan,
+    Search::default().plan(problem, history, want)
+}
+
+/// A search that remembers what it worked out for the last plan. What it plans is what [`plan`] would, sooner.
+#[derive(Debug, Default)]
+pub struct Search {
+    /// For which space, and what.
+    surrogate: Option<(Space, Surrogate)>,
+}
+
+impl Search {
+    /// See [`plan`].
+    pub fn plan(&mut self, problem: &Problem<'_>, history: &[Observation], want: usize) -> Plan {
+        match next(self, problem, history, want.max(1)) {
+            Plan::Suggest(_) if want == 0 => Plan::Wait,
+            plan => plan,
+        }
+    }
+
+    /// The surrogate for what is known now.
+    fn surrogate(&mut self, problem: &Problem<'_>, grid: &Grid<'_>, history: &History<'_>) -> Surrogate {
+        let last = self.surrogate.take().filter(|(space, _)| space == problem.space).map(|(_, last)| last);
+        let samples = history.samples(grid, problem.metric);
+        let scores: Vec<Score> = samples
+            .iter()
+            .map(|s| Score { point: s.point.clone(), value: s.value, weight: s.weight })
+            .collect();
+        let pending: Vec<Point> = history.on_their_way().cloned().collect();
+        let in_sight = |n: usize| {
+            let model = Marginals::fit(grid, None, &samples[..n], Reach::Good);
+            candidates::in_sight(grid, &model, &mut generator(problem, n))
+        };
+        Surrogate::new(last, grid, &scores, &pending, |n| history.noise(n), in_sight)
+    }
+
+    /// The configuration to be compared with the base.
+    fn candidate(&mut self, problem: &Problem<'_>, grid: &Grid<'_>, history: &History<'_>) -> Option<Point> {
+        let surrogate = self.surrogate(problem, grid, history);
+        let candidate = confirm::candidate(grid, history, &surrogate);
+        self.keep(problem.space, surrogate);
+        candidate
+    }
+
+    fn keep(&mut self, space: &Space, surrogate: Surrogate) {
+        self.surrogate = Some((space.clone(), surrogate));
     }
 }
 
-fn next(problem: &Problem<'_>, history: &[Observation], want: usize) -> Plan {
+/// The generator of the draws of a plan that rests on `scores` scores.
+fn generator(problem: &Problem<'_>, scores: usize) -> ChaCha8Rng {
+    let mut rng = ChaCha8Rng::seed_from_u64(problem.seed);
+    rng.set_stream(scores as u64);
+    rng
+}
+
+fn next(memory: &mut Search, problem: &Problem<'_>, history: &[Observation], want: usize) -> Plan {
     let grid = Grid::new(problem.space);
     let history = History::new(&grid, history);
-    let wait_or_end = || {
-        if history.pending() { Plan::Wait } else { end(problem, &grid, &history) }
+    let wait_or_end = |memory: &mut Search| {
+        if history.pending() { Plan::Wait } else { end(memory, problem, &grid, &history) }
     };
     if !history.any_score() && history.failures() >= HOPELESS {
-        return wait_or_end();
+        return wait_or_end(memory);
     }
     let left = history.search_left(problem.budget);
     let mut early = problem.spent_time;
     if left > 0 && !early {
         let refunds = REFUNDS.saturating_mul(problem.budget.total() as usize);
         if history.refunded() < refunds {
-            let suggestions = search(problem, &grid, &history, want.min(left));
+            let suggestions = search(memory, problem, &grid, &history, want.min(left));
             if !suggestions.is_empty() {
                 return Plan::Suggest(suggestions);
             }
         }
         early = true;
     }
-    confirm(problem, &grid, &history, want, early).unwrap_or_else(wait_or_end)
+    confirm(memory, problem, &grid, &history, want, early).unwrap_or_else(|| wait_or_end(memory))
 }
 
 /// How the study ends with what is known now; what is pending is left out. For a study that is
 /// called off, or out of time. Never [`Plan::Suggest`] or [`Plan::Wait`].
 pub fn conclude(problem: &Problem<'_>, history: &[Observation]) -> Plan {
     let grid = Grid::new(problem.space);
-    end(problem, &grid, &History::new(&grid, history))
+    end(&mut Search::default(), problem, &grid, &History::new(&grid, history))
 }
 
-fn end(problem: &Problem<'_>, grid: &Grid<'_>, history: &History<'_>) -> Plan {
-    match verdict::judge(grid, history, problem.metric) {
+/// What the study teaches so far; empty as long as nothing has a score.
+pub fn explain(problem: &Problem<'_>, history: &[Observation]) -> Explanation {
+    let uncovered = uncovered(problem.space, history);
+    let grid = Grid::new(problem.space);
+    let history = History::new(&grid, history);
+    if !history.any_score() {
+        return Explanation { uncovered, ..Explanation::default() };
+    }
+    let surrogate = Search::default().surrogate(problem, &grid, &history);
+    let best = surrogate.settled().into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
+    let pruning = Pruning::new(&grid, &history, &surrogate, best.map(|(_, mark)| mark));
+    let best = best.map(|(point, _)| grid.config(point));
+    Explanation {
+        importance: insight::importance(&grid, &surrogate),
+        effects: insight::effects(&grid, &history, &surrogate),
+        interactions: insight::interactions(&grid, &history, &surrogate, problem.metric),
+        pruned: insight::pruned(&grid, &history, &pruning, best.as_ref()),
+        uncovered,
+    }
+}
+
+fn end(memory: &mut Search, problem: &Problem<'_>, grid: &Grid<'_>, history: &History<'_>) -> Plan {
+    let candidate = memory.candidate(problem, grid, history);
+    match verdict::judge(grid, history, problem.metric, candidate) {
         Some(verdict) => Plan::Conclude(verdict),
         None => {
             let failures = history.failures();
@@ -157,9 +234,15 @@ fn end(problem: &Problem<'_>, grid: &Grid<'_>, history: &History<'_>) -> Plan {
 }
 
 /// The next experiments of the search: coverage first, then the modes. Empty if nothing is left to try.
-fn search(problem: &Problem<'_>, grid: &Grid<'_>, history: &History<'_>, want: usize) -> Vec<Suggestion> {
+fn search(
+    memory: &mut Search,
+    problem: &Problem<'_>,
+    grid: &Grid<'_>,
+    history: &History<'_>,
+    want: usize,
+) -> Vec<Suggestion> {
     let samples = history.samples(grid, problem.metric);
-    let model = Marginals::fit(grid, history, &samples, Reach::Good);
+    let model = Marginals::fit(grid, Some(history), &samples, Reach::Good);
     let mut progress = Progress {
         budget: problem.budget,
         spent: whole(history.spent()) as u32,
@@ -167,45 +250,43 @@ fn search(problem: &Problem<'_>, grid: &Grid<'_>, history: &History<'_>, want: u
         made: Vec::new(),
         taken: BTreeSet::new(),
     };
+    let suggestion = |mode, point: &Point, round, reason| Suggestion {
+        config: grid.config(point),
+        block: Block::FIRST,
+        mode,
+        round,
+        reason,
+    };
     let mut suggestions = Vec::new();
-    for look in coverage::next(grid, history, &model, problem.budget, want) {
-        let config = grid.config(&look.point);
-        let round = progress.suggest(Mode::Explore, look.point);
-        suggestions.push(Suggestion {
-            config,
-            block: Block::FIRST,
-            mode: Mode::Explore,
-            round,
-            reason: look.reason,
-        });
+    for look in coverage::next(grid, history, problem, want) {
+        let round = progress.suggest(Mode::Explore, look.point.clone());
+        suggestions.push(suggestion(Mode::Explore, &look.point, round, look.reason));
     }
     if suggestions.len() == want {
         return suggestions;
     }
-    let mut sight = Sight::new(grid, history, &samples, model);
-    progress.taken.iter().for_each(|point| sight.model.expect(point));
-    let mut rng = ChaCha8Rng::seed_from_u64(problem.seed);
-    rng.set_stream(history.entries.len() as u64);
+    let surrogate = memory.surrogate(problem, grid, history);
+    let mut sight = Sight::new(grid, history, model, surrogate);
+    for point in &progress.taken {
+        sight.model.expect(point);
+        sight.surrogate.expect(point);
+    }
+    let mut rng = generator(problem, sight.surrogate.fitted());
     let mut pool = Vec::new();
     while suggestions.len() < want {
         let Some(pick) = modes::pick(&mut sight, &progress, &mut pool, &mut rng) else {
             break;
         };
-        let config = grid.config(&pick.point);
-        let round = progress.suggest(pick.mode, pick.point);
-        suggestions.push(Suggestion {
-            config,
-            block: Block::FIRST,
-            mode: pick.mode,
-            round,
-            reason: pick.reason,
-        });
+        let round = progress.suggest(pick.mode, pick.point.clone());
+        suggestions.push(suggestion(pick.mode, &pick.point, round, pick.reason));
     }
+    memory.keep(problem.space, sight.surrogate);
     suggestions
 }
 
-/// Replicates of the candidate and the base; `None` if there is nothing to confirm or it is done.
+/// Replicates of the candidate, the base and squares; `None` if there is nothing to confirm or it is done.
 fn confirm(
+    memory: &mut Search,
     problem: &Problem<'_>,
     grid: &Grid<'_>,
     history: &History<'_>,
@@ -216,15 +297,23 @@ fn confirm(
     if history.searched().any(|e| e.observation.outcome.is_none()) {
         return Some(Plan::Wait);
     }
-    let candidate = confirm::candidate(grid, history, problem.metric)?;
+    let surrogate = memory.surrogate(problem, grid, history);
+    let candidate = confirm::candidate(grid, history, &surrogate);
+    let claims = insight::claims(grid, &surrogate);
+    memory.keep(problem.space, surrogate);
+    let agenda = Agenda { candidate: candidate?, claims, early };
     let base = history.find(&grid.base(), Block::FIRST)?;
     let cancelled = matches!(base.observation.outcome, Some(Outcome::Cancelled { .. }));
     if base.measures.is_none() && !cancelled {
         return None;
     }
     let spent = whole(history.spent()) as u32;
-    let suggest = |(n, (point, block)): (u32, (grid::Point, Block))| {
-        let who = if point == candidate { "the candidate" } else { "the base" };
+    let suggest = |(n, (point, block)): (u32, (Point, Block))| {
+        let who = match () {
+            () if point == agenda.candidate => "the candidate".to_owned(),
+            () if point == grid.base() => "the base".to_owned(),
+            () => "a cell of a square of two options".to_owned(),
+        };
         Suggestion {
             config: grid.config(&point),
             block,
@@ -233,7 +322,7 @@ fn confirm(
             reason: format!("confirmation: {who} on a fresh split, {}", grid.describe(&point)),
         }
     };
-    let replicates = confirm::replicates(grid, history, problem.budget, &candidate, early);
+    let replicates = confirm::replicates(grid, history, problem.budget, &agenda);
     let suggestions: Vec<Suggestion> = (0..).zip(replicates).take(want).map(suggest).collect();
     (!suggestions.is_empty()).then_some(Plan::Suggest(suggestions))
 }

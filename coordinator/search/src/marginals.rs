@@ -38,11 +38,6 @@ impl Reach {
     }
 }
 
-/// Least weight of a configuration's own score against what its options do elsewhere. Main effects know
-/// nothing of interactions; measured by choosing on three of five folds and judging on the other two, less
-/// trust than this chose worse candidates on both tables.
-const TRUST: f64 = 0.5;
-
 /// An effect and how much is known of it.
 #[derive(Default, Clone, Copy)]
 struct Effect {
@@ -68,13 +63,16 @@ pub(crate) struct Marginals<'a> {
     parts: Vec<Part>,
     /// Variance of what main effects leave: interactions and noise.
     residual: f64,
-    /// Share of that which is interaction, not noise.
-    trust: f64,
 }
 
 impl<'a> Marginals<'a> {
-    /// Fits the model.
-    pub(crate) fn fit(grid: &'a Grid<'a>, history: &History<'_>, samples: &[Sample], reach: Reach) -> Self {
+    /// Fits the model; what is pending or failed counts as seen where a history is given.
+    pub(crate) fn fit(
+        grid: &'a Grid<'a>,
+        history: Option<&History<'_>>,
+        samples: &[Sample],
+        reach: Reach,
+    ) -> Self {
         let values = tame(samples.iter().map(|s| s.value).collect(), reach);
         let weight: f64 = samples.iter().map(|s| s.weight).sum::<f64>().max(1.0);
         let mean = samples.iter().zip(&values).map(|(s, v)| s.weight * v).sum::<f64>() / weight;
@@ -89,15 +87,15 @@ impl<'a> Marginals<'a> {
             spread: [each, each],
         };
         let parts = grid.axes.iter().map(part).collect();
-        let mut model = Self { grid, mean, parts, residual: variance / 2.0, trust: 0.5 };
+        let mut model = Self { grid, mean, parts, residual: variance / 2.0 };
         samples.iter().for_each(|s| model.count(&s.point, s.weight, 0.0));
-        history.searched().filter_map(|e| e.point.as_ref()).for_each(|point| model.count(point, 0.0, 1.0));
+        let seen = history.into_iter().flat_map(History::searched).filter_map(|e| e.point.as_ref());
+        seen.for_each(|point| model.count(point, 0.0, 1.0));
         if !samples.is_empty() {
             for _ in 0..SWEEPS {
                 model.sweep(samples, &values, variance);
             }
         }
-        model.trust = ((model.residual - history.noise()) / model.residual).clamp(TRUST, 1.0);
         model
     }
 
@@ -183,17 +181,14 @@ impl<'a> Marginals<'a> {
         self.effect(d, option) + self.doubt(d, option).sqrt()
     }
 
-    /// Standard deviation of the score of a configuration that was not tried.
-    pub(crate) fn deviation(&self, point: &Point) -> f64 {
-        let doubt: f64 = point.iter().enumerate().map(|(d, o)| self.doubt(d, *o)).sum();
-        (doubt + self.trust * self.residual).max(1e-18).sqrt()
-    }
-
-    /// The expected score of a configuration that was tried: its own score, drawn to what its options
-    /// do elsewhere by the share of the remainder that is noise.
-    pub(crate) fn settle(&self, point: &Point, score: f64) -> f64 {
-        let expected = self.predict(point);
-        expected + self.trust * (score - expected)
+    /// The searched options of a dimension, each with a weight: one deviation of what main effects leave makes an
+    /// option about three times as likely.
+    pub(crate) fn odds(&self, d: usize) -> Vec<(u32, f64)> {
+        let searched = self.grid.axes[d].searched.iter();
+        let hopes: Vec<(u32, f64)> = searched.map(|o| (*o, self.hope(d, *o))).collect();
+        let most = hopes.iter().map(|(_, hope)| *hope).fold(f64::NEG_INFINITY, f64::max);
+        let unit = (self.parts[d].spread[0] + self.parts[d].spread[1]).sqrt();
+        hopes.into_iter().map(|(o, hope)| (o, ((hope - most) * 1.5 / unit).exp())).collect()
     }
 
     /// Runs with the option, pending and failed ones too.

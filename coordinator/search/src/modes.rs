@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ar_common::{Budget, Mode};
 use rand_chacha::ChaCha8Rng;
-use statrs::function::erf::erfc;
 
-use crate::candidates::{Candidate, Sight, generate};
+use crate::candidates::{Candidate, Sight, generate, improvement};
 use crate::grid::Point;
+
+/// One experiment in so many goes to what was given up, if anything was.
+const AUDIT: u32 = 20;
 
 /// A candidate that was picked, with the reason in words.
 pub(crate) struct Pick {
@@ -30,6 +32,11 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
+    /// Whether the next experiment may go to what was given up.
+    fn audits(&self) -> bool {
+        self.spent % AUDIT == AUDIT - 1
+    }
+
     /// The round of the next experiment.
     pub(crate) fn round(&self) -> u32 {
         self.budget.round_of(self.spent)
@@ -63,8 +70,8 @@ pub(crate) fn pick(
     pool: &mut Vec<Candidate>,
     rng: &mut ChaCha8Rng,
 ) -> Option<Pick> {
-    if pool.is_empty() {
-        *pool = generate(sight, &progress.taken, rng);
+    if pool.is_empty() || progress.audits() {
+        *pool = generate(sight, &progress.taken, progress.audits(), rng);
     }
     let due = due(pool, sight, progress);
     let mut best: Option<(f64, usize)> = None;
@@ -77,6 +84,10 @@ pub(crate) fn pick(
     let Candidate { mode, point, why } = pool.swap_remove(best?.1);
     pool.retain(|c| c.point != point);
     sight.model.expect(&point);
+    sight.surrogate.expect(&point);
+    if progress.audits() {
+        pool.clear();
+    }
     Some(Pick { mode, reason: why.text(sight.grid, &sight.leaders[0], &point), point })
 }
 
@@ -99,14 +110,10 @@ fn due(pool: &[Candidate], sight: &Sight<'_>, progress: &Progress) -> Option<Mod
     missing.into_iter().min_by_key(|mode| uses(*mode).0)
 }
 
-/// Expected improvement over the best expected score of what was tried (Mockus 1978; Jones, Schonlau
-/// and Welch 1998), times the chance that it runs at all.
-fn promise(sight: &Sight<'_>, point: &Point) -> f64 {
-    let model = &sight.model;
-    let deviation = model.deviation(point);
-    let z = (model.predict(point) - sight.mark.unwrap_or(0.0)) / deviation;
-    let density = (-0.5 * z * z).exp() / (2.0 * std::f64::consts::PI).sqrt();
-    let improvement = deviation * (z * 0.5 * erfc(-z / std::f64::consts::SQRT_2) + density);
+/// Expected improvement over the best expected score of what was tried, times the chance that it runs at all.
+fn promise(sight: &mut Sight<'_>, point: &Point) -> f64 {
+    let mark = sight.mark.unwrap_or(0.0);
+    let improvement = improvement(sight.surrogate.believe(point), mark);
     let runs: f64 = point.iter().enumerate().map(|slot| chance(sight, slot)).product();
     improvement * runs
 }

@@ -3,7 +3,6 @@
 use ar_common::{Measures, Metric, Verdict};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-use crate::confirm::candidate;
 use crate::grid::{Grid, Point, changes};
 use crate::history::{History, mean};
 
@@ -94,7 +93,12 @@ pub(crate) fn fold_scores(measures: &Measures) -> Vec<f64> {
 }
 
 /// The verdict on what is known now; `None` if nothing has a score.
-pub(crate) fn judge(grid: &Grid<'_>, history: &History<'_>, metric: &Metric) -> Option<Verdict> {
+pub(crate) fn judge(
+    grid: &Grid<'_>,
+    history: &History<'_>,
+    metric: &Metric,
+    candidate: Option<Point>,
+) -> Option<Verdict> {
     let base = grid.base();
     let best_seen = best_seen(grid, history, metric);
     let base_scores: Vec<f64> = history.runs(&base).values().flat_map(|m| fold_scores(m)).collect();
@@ -122,7 +126,7 @@ pub(crate) fn judge(grid: &Grid<'_>, history: &History<'_>, metric: &Metric) -> 
         );
         return Some(Verdict { candidate_score: Some(score), ..verdict(&winner, text) });
     }
-    let Some(candidate) = candidate(grid, history, metric) else {
+    let Some(candidate) = candidate else {
         let text = "nothing but the base has a score: the base is kept".to_owned();
         return Some(verdict(&base, text));
     };

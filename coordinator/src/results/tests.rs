@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use ar_common::{Artifact, SealedScore, Space, Splits, StudySpec, TabularSpec, Verdict};
 use ar_common::{
     Attempt, Budget, Digest, Dimension, ExperimentId, Limits, Measures, Metric, Mode, OptionSpec, Seq,
@@ -10,8 +8,7 @@ use super::*;
 use crate::summary;
 
 pub(super) fn option(name: &str, floor: bool) -> OptionSpec {
-    let (inactive_under, only_with) = (BTreeMap::new(), BTreeMap::new());
-    OptionSpec { name: name.into(), family: name.into(), floor, inactive_under, only_with }
+    OptionSpec { name: name.into(), family: name.into(), floor, ..OptionSpec::default() }
 }
 
 pub(super) fn spec() -> StudySpec {
@@ -39,8 +36,9 @@ pub(super) fn spec() -> StudySpec {
             dimensions: vec![Dimension {
                 name: "build_model".into(),
                 options: model,
-                inactive_under: BTreeMap::new(),
+                ..Dimension::default()
             }],
+            ..Space::default()
         },
     }
 }

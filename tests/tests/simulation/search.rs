@@ -24,12 +24,9 @@ pub(crate) fn spec(seed: u64) -> StudySpec {
             floor: false,
             inactive_under: BTreeMap::new(),
             only_with: BTreeMap::new(),
+            value: None,
         };
-        Dimension {
-            name: name.to_owned(),
-            options: names.map(option).collect(),
-            inactive_under: BTreeMap::new(),
-        }
+        Dimension { name: name.to_owned(), options: names.map(option).collect(), ..Dimension::default() }
     };
     StudySpec {
         version: StudySpec::VERSION,
@@ -49,7 +46,7 @@ pub(crate) fn spec(seed: u64) -> StudySpec {
         limits: Limits { experiment_seconds: Some(DEADLINE as f64 / 1000.0), ..Limits::default() },
         environment: Digest::of(b"lock"),
         code: Digest::of(b"code"),
-        space: Space { dimensions: vec![dimension("model", 8), dimension("scale", 2)] },
+        space: Space { dimensions: vec![dimension("model", 8), dimension("scale", 2)], ..Space::default() },
     }
 }
 

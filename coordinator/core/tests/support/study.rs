@@ -37,6 +37,7 @@ pub(crate) fn spec(seed: u64) -> StudySpec {
                 dimension("model", &["base", "forest", "boost"]),
                 dimension("encode", &["base", "onehot"]),
             ],
+            ..Space::default()
         },
     }
 }
@@ -48,12 +49,9 @@ fn dimension(name: &str, options: &[&str]) -> Dimension {
         floor: false,
         inactive_under: Default::default(),
         only_with: Default::default(),
+        value: None,
     };
-    Dimension {
-        name: name.to_owned(),
-        options: options.iter().map(option).collect(),
-        inactive_under: Default::default(),
-    }
+    Dimension { name: name.to_owned(), options: options.iter().map(option).collect(), ..Dimension::default() }
 }
 
 /// The base of every study here, with some dimensions changed.

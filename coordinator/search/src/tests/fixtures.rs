@@ -1,12 +1,14 @@
 //! Spaces and a laboratory that runs what a plan suggests.
 
+use std::cell::RefCell;
+
 use ar_common::space::Conditions;
 use ar_common::{
     Block, Budget, Config, Dimension, ExperimentId, Measures, Metric, OptionSpec, Outcome, Space, Verdict,
 };
 use proptest::prelude::*;
 
-use crate::{Observation, Plan, Problem, Suggestion, plan};
+use crate::{Observation, Plan, Problem, Search, Suggestion};
 
 pub(crate) fn option(name: &str, family: &str) -> OptionSpec {
     OptionSpec {
@@ -15,6 +17,7 @@ pub(crate) fn option(name: &str, family: &str) -> OptionSpec {
         floor: false,
         inactive_under: Conditions::new(),
         only_with: Conditions::new(),
+        value: None,
     }
 }
 
@@ -25,9 +28,9 @@ pub(crate) fn plain(sizes: &[usize]) -> Space {
             if o == 0 { "base".to_owned() } else { format!("o{o}") }
         };
         let options = (0..*size).map(|o| option(&name(o), &format!("f{d}_{}", o / 2))).collect();
-        Dimension { name: format!("d{d}"), options, inactive_under: Conditions::new() }
+        Dimension { name: format!("d{d}"), options, ..Dimension::default() }
     };
-    Space { dimensions: sizes.iter().enumerate().map(dimension).collect() }
+    Space { dimensions: sizes.iter().enumerate().map(dimension).collect(), ..Space::default() }
 }
 
 /// Spaces with families, floors and conditions of every kind.
@@ -85,6 +88,8 @@ pub(crate) struct Lab {
     pub(crate) spent_time: bool,
     pub(crate) history: Vec<Observation>,
     pub(crate) suggested: Vec<Suggestion>,
+    /// What the study's plans are made with; the plan made from nothing must be the same.
+    search: RefCell<Search>,
 }
 
 impl Lab {
@@ -97,6 +102,7 @@ impl Lab {
             spent_time: false,
             history: Vec::new(),
             suggested: Vec::new(),
+            search: RefCell::default(),
         }
     }
 
@@ -111,7 +117,7 @@ impl Lab {
     }
 
     pub(crate) fn plan(&self, want: usize) -> Plan {
-        plan(&self.problem(), &self.history, want)
+        self.search.borrow_mut().plan(&self.problem(), &self.history, want)
     }
 
     /// Adds suggestions as pending experiments.
@@ -151,4 +157,21 @@ impl Lab {
             other => panic!("{other:?}"),
         }
     }
+}
+
+/// Three slots, two of them with families of several options.
+pub(crate) fn families() -> Space {
+    plain(&[6, 4, 3])
+}
+
+/// A slot and two knobs.
+pub(crate) fn numbers() -> Space {
+    let knob = |name, scale, integer| {
+        let knob = ar_common::Knob { low: 1.0, high: 9.0, default: 3.0, scale, integer };
+        Dimension::knob(name, knob).unwrap()
+    };
+    let mut space = plain(&[3]);
+    space.dimensions.push(knob("depth", ar_common::Scale::Linear, true));
+    space.dimensions.push(knob("rate", ar_common::Scale::Log, true));
+    space
 }

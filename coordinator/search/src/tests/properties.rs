@@ -140,7 +140,8 @@ proptest! {
         lab.seed = seed;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         lab.run(want, |_, _| done((0..FOLDS).map(|_| rng.random()).collect()));
-        prop_assert_eq!(lab.history.len() as u32, lab.budget.total(), "the budget is used");
+        let unused = lab.budget.total() - lab.history.len() as u32;
+        prop_assert!(unused <= 1, "the budget is used, but for half a pair: {}", unused);
         let Budget { rounds, .. } = lab.budget;
         let search = lab.budget.total() - lab.budget.confirmation();
         let covered = lab.budget.total() * 2 / 5;

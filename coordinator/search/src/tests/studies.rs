@@ -1,5 +1,7 @@
 //! Studies whose course is known.
 
+use std::collections::BTreeSet;
+
 use ar_common::{Block, Config, ExperimentId, Metric, Mode, Outcome, Space};
 
 use super::fixtures::{Lab, crash, done, option, plain};
@@ -17,32 +19,36 @@ fn one_good(config: &Config) -> f64 {
 }
 
 #[test]
-fn base_floors_then_the_largest_dimension_alone() {
+fn base_and_floors_then_every_family_several_at_once() {
     let mut space = plain(&[3, 6, 5]);
     let mut dummy = option("dummy", "dummy");
     dummy.floor = true;
     space.dimensions[1].options.push(dummy);
     let lab = Lab::new(space, 4, 10);
-    let Plan::Suggest(first) = lab.plan(7) else { panic!() };
+    // d1 and d2 have two families beside those of the base, d0 has one.
+    let Plan::Suggest(first) = lab.plan(4) else { panic!() };
     let base = lab.space.base();
     assert_eq!(first[0].config, base);
     assert_eq!(first[1].config, base.with("d1", "dummy"));
-    // One option of each family that the base does not have: d1 and d2 have two such, d0 has one.
-    let solos: Vec<String> =
-        first[2..].iter().map(|s| ar_common::experiment::describe(&s.config, &base)).collect();
-    assert_eq!(solos, ["d1=o2", "d1=o4", "d2=o2", "d2=o4", "d0=o2"]);
+    let seen = |d: &str| -> BTreeSet<&str> {
+        first.iter().filter_map(|s| lab.space.family_in(&s.config, d)).filter(|f| *f != "dummy").collect()
+    };
+    for dimension in &lab.space.dimensions {
+        assert_eq!(seen(&dimension.name), dimension.families().into_iter().collect(), "{first:?}");
+    }
+    assert!(first[2].reason.contains("of d0") && first[2].reason.contains("of d2"), "{}", first[2].reason);
     assert!(first.iter().all(|s| s.mode == Mode::Explore && s.round == 1 && s.block == Block::FIRST));
-    assert_eq!(lab.plan(7), lab.plan(7));
+    assert_eq!(lab.plan(4), lab.plan(4));
 }
 
 #[test]
 fn an_option_that_needs_a_partner_is_covered_with_it() {
     let mut space = plain(&[3, 3, 3, 3]);
     space.dimensions[0].options[2].only_with = [("d1".to_owned(), vec!["f1_1".to_owned()])].into();
-    let lab = Lab::new(space, 4, 10);
-    let Plan::Suggest(first) = lab.plan(5) else { panic!() };
-    let with_partner = lab.space.base().with("d0", "o2").with("d1", "o2");
-    assert!(first.iter().any(|s| s.config == with_partner));
+    let mut lab = Lab::new(space, 4, 10);
+    lab.run(1, |config, _| around(one_good(config), 0.0));
+    let with_partner = |s: &crate::Suggestion| s.config.get("d0") == Some("o2");
+    assert!(lab.suggested.iter().take(16).any(with_partner), "{:?}", lab.suggested);
 }
 
 #[test]
@@ -56,17 +62,19 @@ fn a_real_gain_is_named_and_confirmed_in_pairs() {
         )
     });
     let best = lab.space.base().with("d0", "o1");
-    assert_eq!((verdict.winner.clone(), verdict.beats_base, verdict.pairs), (best.clone(), true, 35));
+    // Seven splits, or five where squares of two options had their third of what is kept.
+    assert_eq!((verdict.winner.clone(), verdict.beats_base), (best.clone(), true));
+    assert!((25..=35).contains(&verdict.pairs), "{verdict:?}");
     assert_eq!(verdict.candidate.as_ref(), Some(&best));
     assert!(verdict.text.starts_with("d0=o1 beats the base by 5."), "{}", verdict.text);
     assert!(verdict.low > 0.0 && verdict.low <= verdict.difference);
-    for repeat in 1..=6 {
+    for repeat in 1..verdict.pairs / 5 {
         let on: Vec<&Config> =
             lab.history.iter().filter(|o| o.block == Block::Cv { repeat }).map(|o| &o.config).collect();
-        assert_eq!(on, [&lab.space.base(), &best]);
+        assert!(on.starts_with(&[&lab.space.base(), &best]), "{on:?}");
     }
     let ranked = ranking(&lab.metric, &lab.history);
-    assert_eq!((ranked[0].config.clone(), ranked[0].folds, ranked[0].replicated), (best, 35, true));
+    assert_eq!((ranked[0].config.clone(), ranked[0].folds), (best, verdict.pairs));
     let gains = contributions(&lab.space, &lab.metric, &lab.history);
     let good = gains.iter().find(|c| c.dimension == "d0" && c.option == "o1").unwrap();
     assert!((good.solo.unwrap() - 0.05).abs() < 1e-9 && good.marginal > 0.02, "{good:?}");

@@ -47,6 +47,7 @@ fn option(name: &str, conditions: bool) -> OptionSpec {
         floor: conditions,
         inactive_under: if conditions { of("build_model", "xgb") } else { Default::default() },
         only_with: if conditions { of("scale", "base") } else { Default::default() },
+        value: None,
     }
 }
 
@@ -55,6 +56,7 @@ fn spec() -> StudySpec {
         name: name.into(),
         options,
         inactive_under: [(other.to_owned(), vec!["none".to_owned()])].into_iter().collect(),
+        scale: None,
     };
     StudySpec {
         version: StudySpec::VERSION,
@@ -84,6 +86,7 @@ fn spec() -> StudySpec {
                 dimension("build_model", vec![option("base", false), option("xgb_deep", false)], "scale"),
                 dimension("scale", vec![option("base", false), option("none", true)], "build_model"),
             ],
+            ..Space::default()
         },
     }
 }
