@@ -6,6 +6,7 @@ use crate::budget::Budget;
 use crate::digest::Digest;
 use crate::ids::StudyId;
 use crate::metric::{Metric, Task};
+use crate::sampler::Sampler;
 use crate::space::Space;
 
 /// One search: what is searched, on what, judged by what, for how long.
@@ -26,6 +27,9 @@ pub struct StudySpec {
     pub splits: Splits,
     /// How many experiments.
     pub budget: Budget,
+    /// How the search goes.
+    #[serde(default, skip_serializing_if = "SearchSpec::is_default")]
+    pub search: SearchSpec,
     /// Bounds on time and memory.
     #[serde(default)]
     pub limits: Limits,
@@ -86,6 +90,25 @@ pub struct Limits {
     /// Bytes of memory one experiment may take beyond what its server holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub experiment_memory: Option<u64>,
+}
+
+/// How the search goes; not part of the identity, as it decides no score.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SearchSpec {
+    /// How configurations are chosen.
+    pub sampler: Sampler,
+    /// The search ends early when nothing left is expected to improve on the best by this much, in units of the
+    /// metric. Never if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop_below: Option<f64>,
+}
+
+impl SearchSpec {
+    /// Whether nothing was asked for; then it is not written down.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What the identity is made of, in a fixed order with names, so that adding a part is a new version.
@@ -162,6 +185,7 @@ mod tests {
             },
             splits: Splits { folds: 5, holdout: Some(0.2), group: None, time: None },
             budget: Budget { rounds: 4, per_round: 15 },
+            search: SearchSpec::default(),
             limits: Limits::default(),
             environment: Digest::of(b"lock"),
             code: Digest::of(b"code"),
@@ -183,6 +207,7 @@ mod tests {
         same.name = "other".into();
         same.data.path = "elsewhere.csv".into();
         same.budget.rounds = 40;
+        same.search.sampler = Sampler::Random;
         same.limits.experiment_seconds = Some(5.0);
         assert_eq!(same.id(), original);
 

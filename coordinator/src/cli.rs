@@ -60,6 +60,14 @@ pub struct RunArgs {
     /// Rounds [default: 4]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub rounds: Option<u32>,
+    /// How configurations are chosen: auto, gp, tpe, grid or random [default: auto, which is grid for a space of at
+    /// most 20 combinations and gp for a larger one]
+    #[arg(long, value_name = "NAME")]
+    pub sampler: Option<ar_common::Sampler>,
+    /// End the search early when nothing left is expected to improve on the best by this much, in units of the
+    /// metric [default: the budget is used]
+    #[arg(long, value_name = "AMOUNT", value_parser = amount)]
+    pub stop_below: Option<f64>,
     /// Most wall-clock time, e.g. 90s, 30m, 2h; a fifth of it is kept for the verdict
     #[arg(long, value_name = "DUR", value_parser = duration)]
     pub time_limit: Option<Duration>,
@@ -176,6 +184,11 @@ fn duration(text: &str) -> Result<Duration, String> {
         return Err("it must be more than nothing".to_owned());
     }
     Ok(duration)
+}
+
+fn amount(text: &str) -> Result<f64, String> {
+    let amount: Option<f64> = text.parse().ok().filter(|amount: &f64| amount.is_finite() && *amount > 0.0);
+    amount.ok_or_else(|| format!("`{text}` is no positive number; write it like 0.001"))
 }
 
 fn size(text: &str) -> Result<u64, String> {

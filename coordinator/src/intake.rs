@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ar_common::{Budget, Digest, Limits, Space, StudySpec, TreeEntry};
+use ar_common::{Budget, Digest, Limits, SearchSpec, Space, StudySpec, TreeEntry};
 use ar_net::{BlobError, BlobStore};
 
 use crate::catalog::{self, CatalogError, Facts, LeftOut};
@@ -92,6 +92,7 @@ fn from_flags(args: &RunArgs) -> Result<Intake, IntakeError> {
         data: profile.tabular_spec(&args.input),
         splits: profile.splits(),
         budget: Budget { rounds: args.rounds.unwrap_or(ROUNDS), per_round: args.budget.unwrap_or(PER_ROUND) },
+        search: search(args, SearchSpec::default()),
         limits: limits(args, &Limits::default()),
         environment: environment(),
         code: code(),
@@ -105,6 +106,13 @@ fn limits(args: &RunArgs, otherwise: &Limits) -> Limits {
         study_seconds: args.time_limit.map(|d| d.as_secs_f64()).or(otherwise.study_seconds),
         experiment_seconds: args.experiment_limit.map(|d| d.as_secs_f64()).or(otherwise.experiment_seconds),
         experiment_memory: args.experiment_memory.or(otherwise.experiment_memory),
+    }
+}
+
+fn search(args: &RunArgs, otherwise: SearchSpec) -> SearchSpec {
+    SearchSpec {
+        sampler: args.sampler.unwrap_or(otherwise.sampler),
+        stop_below: args.stop_below.or(otherwise.stop_below),
     }
 }
 
@@ -164,6 +172,7 @@ fn from_file(args: &RunArgs) -> Result<Intake, IntakeError> {
     spec.budget.rounds = args.rounds.unwrap_or(spec.budget.rounds);
     spec.budget.per_round = args.budget.unwrap_or(spec.budget.per_round);
     spec.limits = limits(args, &spec.limits);
+    spec.search = search(args, spec.search);
     Ok(Intake { spec, profile, left_out, path })
 }
 

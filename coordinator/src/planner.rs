@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ar_common::{ExperimentId, Metric, Space, StudyId};
+use ar_common::{ExperimentId, Metric, SearchSpec, Space, StudyId};
 use ar_core::{Planned, PlannedExperiment, State, Study, TimeLeft};
 use ar_search::{Observation, Plan, Problem, Search};
 
@@ -30,6 +30,7 @@ pub struct Request {
     metric: Metric,
     budget: ar_common::Budget,
     seed: u64,
+    search: SearchSpec,
     time: TimeLeft,
     want: usize,
     history: Vec<Observation>,
@@ -44,6 +45,7 @@ impl Request {
             metric: study.spec.metric.clone(),
             budget: study.budget(),
             seed: study.spec.seed,
+            search: study.spec.search,
             time,
             want,
             history: history(state, study),
@@ -74,6 +76,7 @@ pub fn plan(request: &Request, memory: &Memory) -> Planned {
         budget: request.budget,
         spent_time: request.time != TimeLeft::All,
         seed: request.seed,
+        search: request.search,
     };
     let answer = match request.time {
         TimeLeft::Nothing => ar_search::conclude(&problem, &request.history),

@@ -110,13 +110,14 @@ impl State {
             return;
         };
         match record {
-            Record::Extended { budget, limits, .. } => {
+            Record::Extended { budget, limits, search, .. } => {
                 if entry.reopens(budget, limits) {
                     entry.phase = Phase::Searching;
                     entry.verdict = None;
                 }
                 entry.spec.budget = *budget;
                 entry.spec.limits = limits.clone();
+                entry.spec.search = *search;
             }
             Record::OptionRemoved { dimension, option, reason, .. }
                 if entry.space.remove(dimension, option).is_ok() =>

@@ -1,6 +1,8 @@
 //! What the journal holds: the only truth. A record says what has happened, never what to do.
 
-use ar_common::{Attempt, Budget, Digest, Epoch, ExperimentId, LeaseSeq, Limits, Outcome, Seq, StudyId};
+use ar_common::{
+    Attempt, Budget, Digest, Epoch, ExperimentId, LeaseSeq, Limits, Outcome, SearchSpec, Seq, StudyId,
+};
 use ar_common::{StudySpec, Verdict, WorkerId};
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +42,9 @@ pub enum Record {
         budget: Budget,
         /// From now on.
         limits: Limits,
+        /// From now on.
+        #[serde(default, skip_serializing_if = "SearchSpec::is_default")]
+        search: SearchSpec,
     },
     /// An option was taken out of a study's space.
     OptionRemoved {

@@ -115,7 +115,7 @@ impl Turn<'_> {
         let study = spec.id();
         match self.core.state.studies.get(&study) {
             None => self.record(Record::Submitted { study, spec, tree }),
-            Some(known) if known.spec.budget != spec.budget || known.spec.limits != spec.limits => {
+            Some(known) => {
                 // What a study that has ended has spent is not taken back; one that runs is held to
                 // what is asked for now.
                 let ended = known.is_finished() && spec.budget.total() <= known.spec.budget.total();
@@ -124,13 +124,14 @@ impl Turn<'_> {
                     total if total < known.spent => Budget { rounds: 1, per_round: known.spent },
                     _ => spec.budget,
                 };
-                if budget != known.spec.budget || spec.limits != known.spec.limits {
+                let other = (budget, &spec.limits, spec.search)
+                    != (known.spec.budget, &known.spec.limits, known.spec.search);
+                if other {
                     self.core.live.planning.remove(&study);
                     self.core.live.time_left.remove(&study);
-                    self.record(Record::Extended { study, budget, limits: spec.limits });
+                    self.record(Record::Extended { study, budget, limits: spec.limits, search: spec.search });
                 }
             }
-            Some(_) => {}
         }
     }
 

@@ -18,6 +18,7 @@ mod history;
 mod insight;
 mod marginals;
 mod modes;
+mod samplers;
 mod surrogate;
 #[cfg(test)]
 mod tests;
@@ -25,7 +26,9 @@ mod verdict;
 
 use std::collections::BTreeSet;
 
-use ar_common::{Block, Budget, Config, ExperimentId, Metric, Mode, Outcome, Space, Verdict};
+use ar_common::{
+    Block, Budget, Config, ExperimentId, Metric, Mode, Outcome, Sampler, SearchSpec, Space, Verdict,
+};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -78,6 +81,8 @@ pub struct Problem<'a> {
     pub spent_time: bool,
     /// Seed of every draw.
     pub seed: u64,
+    /// How the search goes.
+    pub search: SearchSpec,
 }
 
 /// An experiment to run next.
@@ -248,6 +253,7 @@ fn search(
         spent: whole(history.spent()) as u32,
         left: history.search_left(problem.budget),
         made: Vec::new(),
+        stop_below: problem.search.stop_below,
         taken: BTreeSet::new(),
     };
     let suggestion = |mode, point: &Point, round, reason| Suggestion {
@@ -257,12 +263,22 @@ fn search(
         round,
         reason,
     };
+    let sampler = samplers::resolve(problem.search.sampler, grid);
     let mut suggestions = Vec::new();
-    for look in coverage::next(grid, history, problem, want) {
+    for look in coverage::next(grid, history, problem, (sampler, want)) {
         let round = progress.suggest(Mode::Explore, look.point.clone());
         suggestions.push(suggestion(Mode::Explore, &look.point, round, look.reason));
     }
     if suggestions.len() == want {
+        return suggestions;
+    }
+    if sampler != Sampler::Gp {
+        let draws = if sampler == Sampler::Grid { 0 } else { history.entries.len() };
+        let ask = (want - suggestions.len(), &mut generator(problem, draws));
+        for pick in samplers::picks(sampler, grid, history, &samples, &progress.taken, ask) {
+            let round = progress.suggest(pick.mode, pick.point.clone());
+            suggestions.push(suggestion(pick.mode, &pick.point, round, pick.reason));
+        }
         return suggestions;
     }
     let surrogate = memory.surrogate(problem, grid, history);

@@ -11,6 +11,11 @@ use crate::grid::Point;
 /// One experiment in so many goes to what was given up, if anything was.
 const AUDIT: u32 = 20;
 
+/// What the surrogate takes for a deviation, times this, when a candidate is chosen: it rests on few scores and
+/// does not know how little it knows. Measured on eight synthetic spaces: a tenth less regret after 60
+/// experiments; on nine complete tables the same regret, with fewer runs that stay with the first good family.
+const WIDER: f64 = 2.0;
+
 /// A candidate that was picked, with the reason in words.
 pub(crate) struct Pick {
     pub(crate) mode: Mode,
@@ -27,6 +32,8 @@ pub(crate) struct Progress {
     pub(crate) left: usize,
     /// The modes of what this plan suggests so far, with their rounds.
     pub(crate) made: Vec<(Mode, u32)>,
+    /// Expected improvement below which the search ends, if that was asked for.
+    pub(crate) stop_below: Option<f64>,
     /// What this plan suggests so far.
     pub(crate) taken: BTreeSet<Point>,
 }
@@ -73,10 +80,13 @@ pub(crate) fn pick(
     if pool.is_empty() || progress.audits() {
         *pool = generate(sight, &progress.taken, progress.audits(), rng);
     }
+    if progress.stop_below.is_some_and(|least| !progress.audits() && hope(sight, pool) < least) {
+        return None;
+    }
     let due = due(pool, sight, progress);
     let mut best: Option<(f64, usize)> = None;
     for (i, candidate) in pool.iter().enumerate().filter(|(_, c)| due.is_none_or(|mode| c.mode == mode)) {
-        let promise = promise(sight, &candidate.point);
+        let promise = expected_gain(sight, &candidate.point, WIDER);
         if best.is_none_or(|(most, _)| promise > most) {
             best = Some((promise, i));
         }
@@ -89,6 +99,12 @@ pub(crate) fn pick(
         pool.clear();
     }
     Some(Pick { mode, reason: why.text(sight.grid, &sight.leaders[0], &point), point })
+}
+
+/// The largest improvement that is expected of any candidate, in units of the metric.
+fn hope(sight: &mut Sight<'_>, pool: &[Candidate]) -> f64 {
+    let most = pool.iter().map(|c| expected_gain(sight, &c.point, 1.0)).fold(0.0, f64::max);
+    sight.surrogate.in_units(most)
 }
 
 /// The mode that has to be next so that none of those with candidates is left out of the round: the
@@ -110,10 +126,13 @@ fn due(pool: &[Candidate], sight: &Sight<'_>, progress: &Progress) -> Option<Mod
     missing.into_iter().min_by_key(|mode| uses(*mode).0)
 }
 
-/// Expected improvement over the best expected score of what was tried, times the chance that it runs at all.
-fn promise(sight: &mut Sight<'_>, point: &Point) -> f64 {
+/// Expected improvement over the best expected score of what was tried, with the deviation taken `wider` times,
+/// times the chance that it runs at all.
+fn expected_gain(sight: &mut Sight<'_>, point: &Point, wider: f64) -> f64 {
     let mark = sight.mark.unwrap_or(0.0);
-    let improvement = improvement(sight.surrogate.believe(point), mark);
+    let mut belief = sight.surrogate.believe(point);
+    belief.variance *= wider * wider;
+    let improvement = improvement(belief, mark);
     let runs: f64 = point.iter().enumerate().map(|slot| chance(sight, slot)).product();
     improvement * runs
 }

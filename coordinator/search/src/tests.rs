@@ -2,5 +2,6 @@
 
 pub(crate) mod fixtures;
 mod properties;
+mod samplers;
 mod simulation;
 mod studies;

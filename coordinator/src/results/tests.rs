@@ -1,6 +1,7 @@
 use ar_common::{Artifact, SealedScore, Space, Splits, StudySpec, TabularSpec, Verdict};
 use ar_common::{
-    Attempt, Budget, Digest, Dimension, ExperimentId, Limits, Measures, Metric, Mode, OptionSpec, Seq,
+    Attempt, Budget, Digest, Dimension, ExperimentId, Limits, Measures, Metric, Mode, OptionSpec, SearchSpec,
+    Seq,
 };
 use ar_core::{Finish, PlannedExperiment, Record};
 
@@ -29,6 +30,7 @@ pub(super) fn spec() -> StudySpec {
         },
         splits: Splits { folds: 2, holdout: Some(0.2), group: None, time: None },
         budget: Budget { rounds: 1, per_round: 5 },
+        search: SearchSpec::default(),
         limits: Limits::default(),
         environment: Digest::of(b"lock"),
         code: Digest::of(b"code"),

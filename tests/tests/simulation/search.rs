@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ar_common::{
     Block, Budget, Config, Digest, Dimension, ExperimentId, ExperimentKey, Limits, Measures, Metric, Mode,
-    OptionSpec, Outcome, Space, Splits, StudyId, StudySpec, TabularSpec, Verdict,
+    OptionSpec, Outcome, SearchSpec, Space, Splits, StudyId, StudySpec, TabularSpec, Verdict,
 };
 use ar_core::{Planned, PlannedExperiment, State, TimeLeft};
 
@@ -43,6 +43,7 @@ pub(crate) fn spec(seed: u64) -> StudySpec {
         },
         splits: Splits { folds: 5, holdout: seed.is_multiple_of(2).then_some(0.2), group: None, time: None },
         budget: Budget { rounds: 2, per_round: 5 },
+        search: SearchSpec::default(),
         limits: Limits { experiment_seconds: Some(DEADLINE as f64 / 1000.0), ..Limits::default() },
         environment: Digest::of(b"lock"),
         code: Digest::of(b"code"),

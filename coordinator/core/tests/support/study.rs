@@ -2,7 +2,7 @@
 
 use ar_common::{
     Block, Budget, Config, Digest, Dimension, ExperimentId, Limits, Measures, Metric, Mode, OptionSpec,
-    Outcome, Space, Splits, StudySpec, TabularSpec, Task,
+    Outcome, SearchSpec, Space, Splits, StudySpec, TabularSpec, Task,
 };
 use ar_core::PlannedExperiment;
 
@@ -28,6 +28,7 @@ pub(crate) fn spec(seed: u64) -> StudySpec {
         },
         splits: Splits { folds: 5, holdout: Some(0.2), group: None, time: None },
         budget: Budget { rounds: 2, per_round: 4 },
+        search: SearchSpec::default(),
         limits: Limits::default(),
         environment: Digest::of(b"lock"),
         code: Digest::of(b"code"),

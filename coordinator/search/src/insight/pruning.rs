@@ -14,7 +14,7 @@ use crate::history::History;
 use crate::surrogate::{Belief, Surrogate};
 
 /// Chance below which a family or an option is given up.
-const LIKELY: f64 = 0.01;
+const LIKELY: f64 = 0.002;
 /// Scores of its own that a family or an option has before it is given up.
 const LEAST: u32 = 2;
 

@@ -133,6 +133,11 @@ impl Surrogate {
         self.tried().zip(self.posterior.settled()).collect()
     }
 
+    /// A difference of standardised scores, in units of the metric.
+    pub(crate) fn in_units(&self, difference: f64) -> f64 {
+        self.scaling.in_units(difference)
+    }
+
     /// Mean and standard deviation, in units of the metric, of a weighted sum of scores whose weights add up to 0.
     pub(crate) fn contrast(&self, terms: &[(f64, &Point)]) -> (f64, f64) {
         let belief = self.posterior.contrast(terms);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ar_common::{Block, Budget, ExperimentId, Mode, Outcome};
+use ar_common::{Block, Budget, ExperimentId, Mode, Outcome, Sampler};
 use proptest::prelude::*;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
@@ -63,6 +63,11 @@ fn check_plan(lab: &Lab, suggestions: &[crate::Suggestion], want: usize) -> Resu
     Ok(())
 }
 
+fn any_sampler() -> impl Strategy<Value = Sampler> {
+    use Sampler::{Auto, Gp, Grid, Random, Tpe};
+    prop_oneof![3 => Just(Gp), 1 => prop::sample::select(vec![Auto, Tpe, Grid, Random])]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]
 
@@ -72,10 +77,12 @@ proptest! {
         rounds in 1..5_u32,
         per_round in 1..12_u32,
         trouble in 0..=10_u32,
+        sampler in any_sampler(),
         seed in any::<u64>(),
     ) {
         let mut lab = Lab::new(space, rounds, per_round);
         lab.seed = seed;
+        lab.search_spec.sampler = sampler;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut ended = false;
         for _ in 0..2_000 {

@@ -3,8 +3,8 @@
 use ar_common::Attempt;
 use ar_common::{
     Artifact, Block, Budget, Config, Digest, Dimension, Direction, Epoch, ExperimentId, LeaseSeq, Limits,
-    Measures, Metric, Mode, OptionSpec, Outcome, SealedScore, Seq, Space, Splits, StudyId, StudySpec,
-    TabularSpec, Task, Verdict,
+    Measures, Metric, Mode, OptionSpec, Outcome, SealedScore, SearchSpec, Seq, Space, Splits, StudyId,
+    StudySpec, TabularSpec, Task, Verdict,
 };
 use ar_core::{Finish, Loss, PlannedExperiment, Record};
 
@@ -78,6 +78,7 @@ fn spec() -> StudySpec {
         },
         splits: Splits { folds: 5, holdout: Some(0.2), group: Some("site".into()), time: Some("day".into()) },
         budget: Budget { rounds: 4, per_round: 15 },
+        search: SearchSpec::default(),
         limits: limits(),
         environment: Digest::of(b"lock"),
         code: Digest::of(b"code"),
@@ -174,6 +175,7 @@ pub(super) fn all() -> Vec<Record> {
             study: study.clone(),
             budget: Budget { rounds: 5, per_round: 15 },
             limits: limits(),
+            search: SearchSpec::default(),
         },
         Record::OptionRemoved {
             study: study.clone(),

@@ -1,0 +1,104 @@
+//! Rows for people and for programs.
+
+use serde_json::json;
+
+use crate::run::{Run, Runs, marks};
+use crate::split::{Gains, RULES, SAMPLERS};
+use crate::table::{Table, mean};
+
+/// Mean and its standard error.
+fn summary(values: &[f64]) -> (f64, f64) {
+    let n = values.len() as f64;
+    let mean = mean(values);
+    let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
+    (mean, (squares / (n - 1.0).max(1.0) / n).sqrt())
+}
+
+/// One row per table, strategy and mark.
+pub fn regrets(strategies: &[&str], runs: &[Runs], max: usize, as_json: bool) {
+    let marks = marks(max);
+    let mut tables: Vec<&str> = runs.iter().map(|r| r.table.as_str()).collect();
+    tables.dedup();
+    for table in &tables {
+        let of_table: Vec<&Runs> = runs.iter().filter(|r| r.table == *table).collect();
+        let of = |s: usize| of_table.iter().map(move |r| &r.runs[s]);
+        for (s, strategy) in strategies.iter().enumerate() {
+            for mark in &marks {
+                let (mean, error) = summary(&of(s).map(|r| r.regrets[mark]).collect::<Vec<_>>());
+                if as_json {
+                    let row = json!({"table": table, "strategy": strategy, "n": mark, "regret_mean": mean,
+                        "regret_se": error, "seeds": of_table.len()});
+                    println!("{row}");
+                } else {
+                    println!("{table:32} {strategy:14} n={mark:<4} regret {mean:.3} +- {error:.3}");
+                }
+            }
+        }
+        if !as_json {
+            for (s, strategy) in strategies.iter().enumerate() {
+                let near = reached(of(s), |r| r.to_near, max);
+                let top = reached(of(s), |r| r.to_top, max);
+                println!("{table:32} {strategy:14} to 5 %: {near}; to the best 1 %: {top}");
+            }
+        }
+    }
+    if !as_json {
+        differences(strategies, runs, &tables, &marks);
+    }
+}
+
+/// Mean number of experiments to get there, a run that did not counting as `max`, and how many did.
+fn reached<'r>(
+    runs: impl Iterator<Item = &'r Run>,
+    when: impl Fn(&Run) -> Option<usize>,
+    max: usize,
+) -> String {
+    let reached: Vec<Option<usize>> = runs.map(when).collect();
+    let experiments: Vec<f64> = reached.iter().map(|n| n.unwrap_or(max) as f64).collect();
+    let (mean, error) = summary(&experiments);
+    format!("{mean:.1} +- {error:.1} experiments, {} of {}", reached.iter().flatten().count(), reached.len())
+}
+
+/// The first strategy against each other one, paired by table and seed; over tables at the end.
+fn differences(strategies: &[&str], runs: &[Runs], tables: &[&str], marks: &[usize]) {
+    for (s, rival) in strategies.iter().enumerate().skip(1) {
+        println!(
+            "\n{} less {rival}, paired by seed; ratio of means; * where it is more than one standard error above",
+            strategies[0]
+        );
+        for table in tables.iter().copied().chain(["all"]) {
+            let of_table: Vec<&Runs> = runs.iter().filter(|r| table == "all" || r.table == table).collect();
+            let mut line = format!("{table:32}");
+            for mark in marks {
+                let regret = |i: usize| of_table.iter().map(move |r| r.runs[i].regrets[mark]);
+                let paired: Vec<f64> = regret(0).zip(regret(s)).map(|(a, b)| a - b).collect();
+                let (mean, error) = summary(&paired);
+                let ratio = regret(0).sum::<f64>() / regret(s).sum::<f64>();
+                let worse = if mean > error { "*" } else { " " };
+                line += &format!("  n={mark:<3} {mean:+.3} +- {error:.3}{worse} ({ratio:.2})");
+            }
+            println!("{line}");
+        }
+    }
+}
+
+/// One row per table, sampler and rule.
+pub fn splits(tables: &[Table], jobs: &[(usize, u64)], gains: &[Gains], as_json: bool) {
+    for (t, table) in tables.iter().enumerate() {
+        for (s, sampler) in SAMPLERS.iter().enumerate() {
+            for (r, rule) in RULES.iter().enumerate() {
+                let of_table = jobs.iter().zip(gains).filter(|((job, _), _)| *job == t);
+                let values: Vec<f64> = of_table.map(|(_, gains)| gains[s][r]).collect();
+                let (mean, error) = summary(&values);
+                let name = &table.name;
+                if as_json {
+                    let row = json!({"table": name, "sampler": sampler, "rule": rule, "gain_mean": mean,
+                        "gain_se": error, "seeds": values.len()});
+                    println!("{row}");
+                } else {
+                    println!("{name:24} data by {sampler:8} {rule:16} gain {mean:+.2} +- {error:.2} points");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! What is compared. Each is asked for configurations and told what they scored.
+
+use std::collections::BTreeSet;
+
+use ar_common::{
+    Block, Budget, Config, Direction, ExperimentId, Measures, Metric, Mode, Outcome, Sampler, SearchSpec,
+    Space,
+};
+use ar_search::{Observation, Plan, Problem, Search, conclude};
+use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::table::mean;
+
+/// Something that chooses configurations.
+pub trait Strategy {
+    /// The next configuration; `None` if it has none before something ends.
+    fn ask(&mut self) -> Result<Option<Config>, String>;
+    /// What a configuration scored on each fold; `None` if it failed.
+    fn tell(&mut self, config: &Config, folds: Option<&[f64]>) -> Result<(), String>;
+    /// What it would name now, if that is not the best seen.
+    fn named(&mut self) -> Option<Config> {
+        None
+    }
+}
+
+/// The metric of every table.
+pub fn metric() -> Metric {
+    Metric { name: "score".to_owned(), direction: Direction::Maximize, low: None, high: None }
+}
+
+/// A draw of the normal distribution (Box and Muller 1958).
+pub fn normal(rng: &mut ChaCha8Rng) -> f64 {
+    let (u, v): (f64, f64) = (rng.random(), rng.random());
+    (-2.0 * (1.0 - u).ln()).sqrt() * (2.0 * std::f64::consts::PI * v).cos()
+}
+
+/// Our search, with one of its samplers.
+pub struct Ours {
+    space: Space,
+    metric: Metric,
+    budget: Budget,
+    seed: u64,
+    sampler: Sampler,
+    search: Search,
+    pub history: Vec<Observation>,
+}
+
+impl Ours {
+    /// A study in which `max` experiments are left when the share of the confirmation is kept.
+    pub fn new(space: &Space, sampler: Sampler, seed: u64, max: usize) -> Self {
+        let per_round = 15;
+        let enough = |rounds: &u32| {
+            let budget = Budget { rounds: *rounds, per_round };
+            (budget.total() - budget.confirmation()) as usize >= max
+        };
+        let rounds = (1..).find(enough).unwrap_or(u32::MAX);
+        Self {
+            space: space.clone(),
+            metric: metric(),
+            budget: Budget { rounds, per_round },
+            seed,
+            sampler,
+            search: Search::default(),
+            history: Vec::new(),
+        }
+    }
+
+    pub fn problem(&self) -> Problem<'_> {
+        Problem {
+            space: &self.space,
+            metric: &self.metric,
+            budget: self.budget,
+            spent_time: false,
+            seed: self.seed,
+            search: SearchSpec { sampler: self.sampler, ..SearchSpec::default() },
+        }
+    }
+}
+
+impl Strategy for Ours {
+    fn ask(&mut self) -> Result<Option<Config>, String> {
+        let mut search = std::mem::take(&mut self.search);
+        let plan = search.plan(&self.problem(), &self.history, 1);
+        self.search = search;
+        let Plan::Suggest(suggestions) = plan else {
+            return Ok(None);
+        };
+        let Some(next) = suggestions.into_iter().next().filter(|s| s.block == Block::FIRST) else {
+            return Ok(None);
+        };
+        self.history.push(observation(self.history.len(), next.config.clone(), next.mode, None));
+        Ok(Some(next.config))
+    }
+
+    fn tell(&mut self, config: &Config, folds: Option<&[f64]>) -> Result<(), String> {
+        let pending = self.history.iter_mut().find(|o| o.outcome.is_none() && o.config == *config);
+        let pending = pending.ok_or("a result that was not asked for")?;
+        pending.outcome = Some(outcome(folds));
+        Ok(())
+    }
+
+    fn named(&mut self) -> Option<Config> {
+        match conclude(&self.problem(), &self.history) {
+            Plan::Conclude(verdict) => Some(verdict.candidate.unwrap_or(verdict.winner)),
+            _ => None,
+        }
+    }
+}
+
+/// An entry of a history.
+pub fn observation(n: usize, config: Config, mode: Mode, outcome: Option<Outcome>) -> Observation {
+    Observation { experiment: ExperimentId(n as u64 + 1), config, block: Block::FIRST, mode, outcome }
+}
+
+/// What folds are as an outcome.
+pub fn outcome(folds: Option<&[f64]>) -> Outcome {
+    match folds {
+        Some(folds) => Outcome::Done(Measures {
+            score: Some(mean(folds)),
+            folds: folds.to_vec(),
+            seconds: 1.0,
+            ..Measures::default()
+        }),
+        None => Outcome::Crashed { reason: "the table has no score".to_owned() },
+    }
+}
+
+/// Configurations drawn uniformly, none twice.
+pub struct Random {
+    space: Space,
+    seen: BTreeSet<Config>,
+    rng: ChaCha8Rng,
+}
+
+impl Random {
+    pub fn new(space: &Space, seed: u64) -> Self {
+        Self { space: space.clone(), seen: BTreeSet::new(), rng: ChaCha8Rng::seed_from_u64(seed) }
+    }
+}
+
+impl Strategy for Random {
+    fn ask(&mut self) -> Result<Option<Config>, String> {
+        for _ in 0..100_000 {
+            let rng = &mut self.rng;
+            let draw = |d: &ar_common::Dimension| {
+                (d.name.clone(), d.options[rng.random_range(0..d.options.len())].name.clone())
+            };
+            let config: Config = self.space.dimensions.iter().map(draw).collect();
+            if self.seen.insert(config.clone()) {
+                return Ok(Some(config));
+            }
+        }
+        Ok(None)
+    }
+
+    fn tell(&mut self, _: &Config, _: Option<&[f64]>) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// The sequential loop: one change of the incumbent at a time, kept if it scores better. When every neighbour was
+/// tried, it goes on around a configuration drawn at random.
+pub struct OneAtATime {
+    space: Space,
+    incumbent: Option<(Config, f64)>,
+    asked: BTreeSet<Config>,
+    rng: ChaCha8Rng,
+}
+
+impl OneAtATime {
+    pub fn new(space: &Space, seed: u64) -> Self {
+        let rng = ChaCha8Rng::seed_from_u64(seed);
+        Self { space: space.clone(), incumbent: None, asked: BTreeSet::new(), rng }
+    }
+}
+
+impl Strategy for OneAtATime {
+    fn ask(&mut self) -> Result<Option<Config>, String> {
+        let base = self.space.base();
+        if self.asked.insert(base.clone()) {
+            return Ok(Some(base));
+        }
+        let from = self.incumbent.as_ref().map_or(&base, |(config, _)| config);
+        let change = |d: &ar_common::Dimension| -> Vec<Config> {
+            d.options.iter().map(|o| from.with(&d.name, &o.name)).collect()
+        };
+        let mut neighbours: Vec<Config> = self.space.dimensions.iter().flat_map(change).collect();
+        neighbours.retain(|config| !self.asked.contains(config));
+        neighbours.shuffle(&mut self.rng);
+        let next = match neighbours.pop() {
+            Some(config) => Some(config),
+            None => {
+                let mut random = Random {
+                    space: self.space.clone(),
+                    seen: self.asked.clone(),
+                    rng: ChaCha8Rng::seed_from_u64(self.rng.random()),
+                };
+                self.incumbent = None;
+                random.ask()?
+            }
+        };
+        self.asked.extend(next.clone());
+        Ok(next)
+    }
+
+    fn tell(&mut self, config: &Config, folds: Option<&[f64]>) -> Result<(), String> {
+        if let Some(score) = folds.map(mean)
+            && self.incumbent.as_ref().is_none_or(|(_, best)| score > *best)
+        {
+            self.incumbent = Some((config.clone(), score));
+        }
+        Ok(())
+    }
+}
