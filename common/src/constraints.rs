@@ -41,29 +41,29 @@ impl Constraints {
 
     /// Milliseconds for predicting 1,000 rows, over all these runs of one configuration: what one run says of so
     /// short a time is mostly noise. `None` where it was not measured or the number of rows is not known.
-    pub fn predict_ms<'m>(&self, runs: impl IntoIterator<Item = &'m Measures>) -> Option<f64> {
+    pub fn predict_ms(&self, runs: &[&Measures]) -> Option<f64> {
         let rows = self.rows.filter(|rows| *rows > 0)? as f64;
-        let seconds: Vec<f64> = runs.into_iter().filter_map(|run| run.predict_seconds).collect();
+        let seconds: Vec<f64> = runs.iter().filter_map(|run| run.predict_seconds).collect();
         let ms = seconds.iter().sum::<f64>() / seconds.len() as f64 * 1e6 / rows;
         Some(ms).filter(|ms| ms.is_finite())
     }
 
     /// The most memory that any of these runs took, bytes.
-    pub fn peak<'m>(runs: impl IntoIterator<Item = &'m Measures>) -> Option<u64> {
-        runs.into_iter().filter_map(|run| run.peak_memory).max()
+    pub fn peak(runs: &[&Measures]) -> Option<u64> {
+        runs.iter().filter_map(|run| run.peak_memory).max()
     }
 
     /// Whether a configuration with these runs may be handed over. What was not measured breaks no bound.
-    pub fn allow<'m>(&self, runs: impl IntoIterator<Item = &'m Measures> + Clone) -> bool {
-        let slow = |most: f64| self.predict_ms(runs.clone()).is_some_and(|ms| ms > most);
-        let large = |most: u64| Self::peak(runs.clone()).is_some_and(|peak| peak > most);
+    pub fn allow(&self, runs: &[&Measures]) -> bool {
+        let slow = |most: f64| self.predict_ms(runs).is_some_and(|ms| ms > most);
+        let large = |most: u64| Self::peak(runs).is_some_and(|peak| peak > most);
         !self.predict_ms_per_1000_rows.is_some_and(slow) && !self.memory.is_some_and(large)
     }
 
     /// Which bounds a configuration with these runs breaks, in words; `None` if it breaks none.
-    pub fn broken<'m>(&self, runs: impl IntoIterator<Item = &'m Measures> + Clone) -> Option<String> {
+    pub fn broken(&self, runs: &[&Measures]) -> Option<String> {
         let mut broken = Vec::new();
-        if let (Some(most), Some(ms)) = (self.predict_ms_per_1000_rows, self.predict_ms(runs.clone()))
+        if let (Some(most), Some(ms)) = (self.predict_ms_per_1000_rows, self.predict_ms(runs))
             && ms > most
         {
             broken.push(format!("it predicts 1,000 rows in {} ms, {} are allowed", three(ms), three(most)));
@@ -99,22 +99,22 @@ mod tests {
         let constraints =
             Constraints { predict_ms_per_1000_rows: Some(5.0), memory: Some(300 << 20), rows: Some(500) };
         let (fast, slow) = (run(Some(0.002), Some(100 << 20)), run(Some(0.004), Some(400 << 20)));
-        assert_eq!(constraints.predict_ms([&fast]), Some(4.0));
-        assert_eq!(constraints.predict_ms([&fast, &slow]), Some(6.0));
-        assert!(constraints.allow([&fast]) && !constraints.allow([&fast, &slow]));
+        assert_eq!(constraints.predict_ms(&[&fast]), Some(4.0));
+        assert_eq!(constraints.predict_ms(&[&fast, &slow]), Some(6.0));
+        assert!(constraints.allow(&[&fast]) && !constraints.allow(&[&fast, &slow]));
         assert_eq!(
-            constraints.broken([&slow]).unwrap(),
+            constraints.broken(&[&slow]).unwrap(),
             "it predicts 1,000 rows in 8.00 ms, 5.00 are allowed, and it takes 400 MiB of memory, 300 are allowed"
         );
-        assert_eq!(constraints.broken([&fast]), None);
+        assert_eq!(constraints.broken(&[&fast]), None);
     }
 
     #[test]
     fn what_was_not_measured_breaks_no_bound() {
         let strict = Constraints { predict_ms_per_1000_rows: Some(0.0), memory: Some(1), rows: None };
-        assert!(strict.allow([&run(Some(9.0), None)]), "the rows are not known");
+        assert!(strict.allow(&[&run(Some(9.0), None)]), "the rows are not known");
         let strict = Constraints { rows: Some(10), ..strict };
-        assert!(strict.allow([&run(None, None)]) && strict.allow([]));
-        assert!(!strict.allow([&run(Some(9.0), None)]) && !strict.allow([&run(None, Some(2))]));
+        assert!(strict.allow(&[&run(None, None)]) && strict.allow(&[]));
+        assert!(!strict.allow(&[&run(Some(9.0), None)]) && !strict.allow(&[&run(None, Some(2))]));
     }
 }

@@ -175,7 +175,7 @@ impl State {
                 runs.entry(&experiment.config).or_default().extend(measures);
             }
         }
-        runs.retain(|_, runs| !constraints.allow(runs.iter().copied()));
+        runs.retain(|_, runs| !constraints.allow(runs));
         runs.into_keys().collect()
     }
 }

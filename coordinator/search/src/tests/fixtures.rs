@@ -4,7 +4,8 @@ use std::cell::RefCell;
 
 use ar_common::space::Conditions;
 use ar_common::{
-    Block, Budget, Config, Dimension, ExperimentId, Measures, Metric, OptionSpec, Outcome, Space, Verdict,
+    Block, Budget, Config, Constraints, Dimension, ExperimentId, Measures, Metric, OptionSpec, Outcome,
+    Space, Verdict,
 };
 use proptest::prelude::*;
 
@@ -86,6 +87,7 @@ pub(crate) struct Lab {
     pub(crate) budget: Budget,
     pub(crate) seed: u64,
     pub(crate) spent_time: bool,
+    pub(crate) constraints: Constraints,
     pub(crate) history: Vec<Observation>,
     pub(crate) suggested: Vec<Suggestion>,
     /// What the study's plans are made with; the plan made from nothing must be the same.
@@ -100,6 +102,7 @@ impl Lab {
             budget: Budget { rounds, per_round },
             seed: 7,
             spent_time: false,
+            constraints: Constraints::default(),
             history: Vec::new(),
             suggested: Vec::new(),
             search: RefCell::default(),
@@ -112,6 +115,7 @@ impl Lab {
             metric: &self.metric,
             budget: self.budget,
             spent_time: self.spent_time,
+            constraints: self.constraints,
             seed: self.seed,
         }
     }
