@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ar_common::{Budget, Digest, Limits, Space, StudySpec, TreeEntry};
+use ar_common::{Budget, Constraints, Digest, Limits, Space, StudySpec, TreeEntry};
 use ar_net::{BlobError, BlobStore};
 
 use crate::catalog::{self, CatalogError, Facts, LeftOut};
@@ -92,7 +92,7 @@ fn from_flags(args: &RunArgs) -> Result<Intake, IntakeError> {
         data: profile.tabular_spec(&args.input),
         splits: profile.splits(),
         budget: Budget { rounds: args.rounds.unwrap_or(ROUNDS), per_round: args.budget.unwrap_or(PER_ROUND) },
-        limits: limits(args, &Limits::default()),
+        limits: limits(args, &Limits::default(), &profile),
         environment: environment(),
         code: code(),
         space,
@@ -100,8 +100,15 @@ fn from_flags(args: &RunArgs) -> Result<Intake, IntakeError> {
     Ok(Intake { spec, profile, left_out, path: args.input.clone() })
 }
 
-fn limits(args: &RunArgs, otherwise: &Limits) -> Limits {
+fn limits(args: &RunArgs, otherwise: &Limits, profile: &Profile) -> Limits {
+    let known = &otherwise.constraints;
+    let constraints = Constraints {
+        predict_ms_per_1000_rows: args.max_predict_ms.or(known.predict_ms_per_1000_rows),
+        memory: args.max_memory.or(known.memory),
+        rows: Some(profile.splits().predicted_rows(profile.rows as u64)),
+    };
     Limits {
+        constraints,
         study_seconds: args.time_limit.map(|d| d.as_secs_f64()).or(otherwise.study_seconds),
         experiment_seconds: args.experiment_limit.map(|d| d.as_secs_f64()).or(otherwise.experiment_seconds),
         experiment_memory: args.experiment_memory.or(otherwise.experiment_memory),
@@ -163,7 +170,7 @@ fn from_file(args: &RunArgs) -> Result<Intake, IntakeError> {
     left_out.retain(|option| spec.space.dimension(&option.dimension).is_some());
     spec.budget.rounds = args.rounds.unwrap_or(spec.budget.rounds);
     spec.budget.per_round = args.budget.unwrap_or(spec.budget.per_round);
-    spec.limits = limits(args, &spec.limits);
+    spec.limits = limits(args, &spec.limits, &profile);
     Ok(Intake { spec, profile, left_out, path })
 }
 

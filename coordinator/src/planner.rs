@@ -30,6 +30,7 @@ pub struct Request {
     metric: Metric,
     budget: ar_common::Budget,
     seed: u64,
+    constraints: ar_common::Constraints,
     time: TimeLeft,
     want: usize,
     history: Vec<Observation>,
@@ -44,6 +45,7 @@ impl Request {
             metric: study.spec.metric.clone(),
             budget: study.budget(),
             seed: study.spec.seed,
+            constraints: study.spec.limits.constraints,
             time,
             want,
             history: history(state, study),
@@ -66,6 +68,19 @@ pub fn history(state: &State, study: &Study) -> Vec<Observation> {
         .collect()
 }
 
+/// What the study teaches so far.
+pub fn explain(study: &Study, history: &[Observation]) -> ar_search::Explanation {
+    let problem = Problem {
+        space: &study.space,
+        metric: &study.spec.metric,
+        budget: study.budget(),
+        spent_time: false,
+        constraints: study.spec.limits.constraints,
+        seed: study.spec.seed,
+    };
+    ar_search::explain(&problem, history)
+}
+
 /// Asks the search.
 pub fn plan(request: &Request, memory: &Memory) -> Planned {
     let problem = Problem {
@@ -73,6 +88,7 @@ pub fn plan(request: &Request, memory: &Memory) -> Planned {
         metric: &request.metric,
         budget: request.budget,
         spent_time: request.time != TimeLeft::All,
+        constraints: request.constraints,
         seed: request.seed,
     };
     let answer = match request.time {

@@ -2,6 +2,8 @@
 //!
 //! It is written from the state whenever a run ends, whole file by whole file; the store stays the truth.
 
+mod cost;
+mod explanation;
 mod find;
 mod report;
 mod table;
@@ -13,6 +15,8 @@ use ar_common::{Block, Config, Outcome, StudyId};
 use ar_core::State;
 use ar_net::{BlobStore, durable};
 
+pub use cost::CostPart;
+pub use explanation::{EffectPart, ExplanationPart, ImportancePart, InteractionPart, PrunedPart};
 pub use find::{Entry, FindError, all, find, read};
 pub use report::{ContributionPart, ExperimentPart, HoldoutPart, RankedPart, RemovedPart, Report, Scored};
 pub use report::{StudyPart, VerdictPart};

@@ -171,7 +171,12 @@ fn report(
     if !failed {
         return Ok(Exit::Done);
     }
-    complain("no experiment succeeded; the commonest errors:");
+    complain(match report.ranking.is_empty() {
+        true => "no experiment succeeded; the commonest errors:",
+        false => {
+            "nothing that has a score keeps to the constraints: widen them and run again; the commonest errors:"
+        }
+    });
     for (count, reason) in summary::commonest_errors(&report, ERRORS) {
         complain(&format!("{count} x {reason}"));
     }
