@@ -214,7 +214,8 @@ fn answer(report: &Report, width: usize) -> Vec<String> {
     lines
 }
 
-fn sealed(holdout: &HoldoutPart, report: &Report) -> String {
+/// What the sealed rows say, in a sentence.
+pub(crate) fn sealed(holdout: &HoldoutPart, report: &Report) -> String {
     let unseen = if holdout.openings > 1 {
         format!("; they have been opened {} times, so they are no longer unseen", holdout.openings)
     } else {

@@ -78,14 +78,11 @@ fn importance(explanation: &ExplanationPart) -> Vec<String> {
 }
 
 fn effects(explanation: &ExplanationPart, metric: &str) -> Vec<String> {
-    let mut effects: Vec<_> = explanation.effects.iter().collect();
+    let effects = explanation.telling_effects(MOST);
     if effects.is_empty() {
         return Vec::new();
     }
-    effects.sort_by(|a, b| b.gain.abs().total_cmp(&a.gain.abs()));
-    let more = effects.len().saturating_sub(MOST);
-    effects.truncate(MOST);
-    effects.sort_by(|a, b| b.gain.total_cmp(&a.gain));
+    let more = explanation.effects.len() - effects.len();
     let digits = Digits::of(effects.iter().flat_map(|e| [e.gain, e.low, e.high]), SIGNIFICANT);
     let mut rows = vec![["  option", "gain", "90 % interval", "runs"].map(str::to_owned).to_vec()];
     rows.extend(effects.iter().map(|e| {

@@ -73,6 +73,20 @@ pub struct PrunedPart {
     pub evidence: String,
 }
 
+impl ExplanationPart {
+    /// At most so many effects, the largest gain first: three in five from the top, the others from the bottom.
+    pub fn telling_effects(&self, most: usize) -> Vec<&EffectPart> {
+        let mut all: Vec<&EffectPart> = self.effects.iter().collect();
+        all.sort_by(|a, b| b.gain.total_cmp(&a.gain));
+        if all.len() > most {
+            let losses = all.split_off(all.len() - most * 2 / 5);
+            all.truncate(most - losses.len());
+            all.extend(losses);
+        }
+        all
+    }
+}
+
 impl From<ar_search::Explanation> for ExplanationPart {
     /// Without what is no number: JSON knows none.
     fn from(known: ar_search::Explanation) -> Self {
