@@ -91,11 +91,11 @@ fn range(values: &[f64]) -> (f64, f64) {
     }
 }
 
-/// The next larger of 1, 2, 5 times a power of ten.
+/// The next larger of 1, 2, 5 times a power of ten, or one that is hardly smaller.
 fn nice(step: f64) -> f64 {
     let ten = 10_f64.powf(step.log10().floor());
     let steps = [1.0, 2.0, 5.0, 10.0].map(|s| s * ten);
-    steps.into_iter().find(|s| *s >= step * 0.999).unwrap_or(step)
+    steps.into_iter().find(|s| *s >= step * 0.8).unwrap_or(step)
 }
 
 #[cfg(test)]
