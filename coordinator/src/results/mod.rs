@@ -1,6 +1,7 @@
 //! The results folder of a study: `OUT/NAME-ID/` with `results.tsv`, `results.json`, `report.html` and `best/`.
 //!
-//! It is written from the state whenever a run ends, whole file by whole file; the store stays the truth.
+//! It is written from the state now and then while a study runs and whenever a run ends, whole file by whole file; the
+//! store stays the truth.
 
 mod cost;
 mod explanation;

@@ -1,5 +1,7 @@
 //! The report of a study: what `results.json` holds, as types. A pure fold of the state.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use ar_common::experiment::describe;
 use ar_common::{Block, Config, Constraints, Direction, Outcome, SealedScore, StudyId};
 use ar_core::{Experiment, Finish, Phase, State, Study};
@@ -318,6 +320,17 @@ impl Report {
     pub fn to_json(&self) -> String {
         // Serialising plain data to memory has no way to fail.
         serde_json::to_string_pretty(self).unwrap_or_default()
+    }
+
+    /// The configurations that break the constraints: those of the ranking by all their runs, a floor by its own.
+    pub fn refused(&self) -> BTreeSet<&Config> {
+        let ranked: BTreeMap<&Config, bool> =
+            self.ranking.iter().map(|ranked| (&ranked.config, ranked.cost.feasible)).collect();
+        let breaks = |e: &&ExperimentPart| {
+            let alone = || e.feasible != Some(false);
+            e.block.counts() && !ranked.get(&e.config).copied().unwrap_or_else(alone)
+        };
+        self.experiments.iter().filter(breaks).map(|e| &e.config).collect()
     }
 
     /// Whether less is better.

@@ -2,8 +2,6 @@
 
 use std::fmt::Write;
 
-use ar_common::Config;
-
 use super::report::{ExperimentPart, Report};
 
 /// The columns; the first five are those of Karpathy's autoresearch, with the experiment's number in
@@ -13,12 +11,10 @@ const AFTER: &str = "outcome\tmode\tround\tblock\tfolds\tseconds\treason\tpredic
 /// The table as text.
 pub(super) fn tsv(report: &Report) -> String {
     let mut text = format!("experiment\t{}\tmemory_gb\tstatus\tdescription\t{AFTER}\n", report.study.metric);
-    // A configuration that breaks the constraints in any run is not kept for another.
-    let refused: Vec<&Config> =
-        report.ranking.iter().filter(|ranked| !ranked.cost.feasible).map(|ranked| &ranked.config).collect();
+    let refused = report.refused();
     let mut best: Option<f64> = None;
     for experiment in &report.experiments {
-        let allowed = !refused.contains(&&experiment.config);
+        let allowed = !refused.contains(&experiment.config);
         let kept = allowed && is_better(experiment, best, report.minimizes());
         if kept {
             best = experiment.score;

@@ -39,7 +39,7 @@ pub(super) fn section(report: &Report) -> String {
         plot.rows(&axis, report.minimizes());
     }
     rounds(&mut plot, &all);
-    let course = Course { report, axis: &axis, floor, refused: refused(report) };
+    let course = Course { report, axis: &axis, floor, refused: report.refused() };
     let below = plot.y(0.0) + 22.0;
     let steps = course.best(&plot, &all);
     plot.steps(&steps, 1.0);
@@ -132,11 +132,6 @@ impl Course<'_> {
         }
         steps
     }
-}
-
-/// Configurations that break the constraints in any run.
-pub(super) fn refused(report: &Report) -> BTreeSet<&Config> {
-    report.ranking.iter().filter(|ranked| !ranked.cost.feasible).map(|ranked| &ranked.config).collect()
 }
 
 /// The middle of the `i`-th of `n` columns.

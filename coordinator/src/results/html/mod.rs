@@ -44,7 +44,7 @@ pub(super) fn page(report: &Report) -> String {
     text.push_str("</ul></nav><main>");
     for (id, name, body) in &sections {
         let name = if *id == "verdict" { answer::headline(report) } else { (*name).to_owned() };
-        let _ = write!(text, "<section id=\"{id}\"><h2>{}</h2>{body}</section>\n", esc(&name));
+        let _ = writeln!(text, "<section id=\"{id}\"><h2>{}</h2>{body}</section>", esc(&name));
     }
     text + "</main></body></html>\n"
 }
