@@ -117,4 +117,15 @@ mod tests {
         assert!(strict.allow(&[&run(None, None)]) && strict.allow(&[]));
         assert!(!strict.allow(&[&run(Some(9.0), None)]) && !strict.allow(&[&run(None, Some(2))]));
     }
+
+    #[test]
+    fn journals_and_study_files_hold_them_by_these_names_and_only_where_there_are_any() {
+        let limits = |constraints| crate::Limits { constraints, ..crate::Limits::default() };
+        let text = |limits: &crate::Limits| serde_json::to_string(limits).unwrap();
+        assert_eq!(text(&limits(Constraints::default())), "{}", "as before there were constraints");
+        let all = limits(Constraints { predict_ms_per_1000_rows: Some(2.5), memory: Some(1), rows: Some(9) });
+        let written = r#"{"constraints":{"predict_ms_per_1000_rows":2.5,"memory":1,"rows":9}}"#;
+        assert_eq!(text(&all), written);
+        assert_eq!(serde_json::from_str::<crate::Limits>(written).unwrap(), all);
+    }
 }

@@ -112,7 +112,8 @@ fn naive(report: &Report) -> String {
         return String::new();
     };
     let word = if report.minimizes() { "lowest" } else { "highest" };
-    let picked = match report.ranking.len() {
+    // What breaks the constraints was no choice.
+    let picked = match report.ranking.iter().filter(|ranked| ranked.cost.feasible).count() {
         0 | 1 => "the only one, on the rows it was chosen on".to_owned(),
         n => format!("picked from {n} on the very rows it is scored on, so it is optimistic and no promise"),
     };

@@ -16,7 +16,7 @@ pub(super) fn importance(known: &ExplanationPart) -> String {
     if known.importance.is_empty() {
         return "<p>Nothing is known without a score.</p>".to_owned();
     }
-    let mut table = Table::new("How much each slot matters", &["slot", ">share", ""], "bars");
+    let mut table = Table::new("How much each slot matters", &["slot", ">share", "as a bar"], "bars");
     for slot in &known.importance {
         let percent = slot.share.clamp(0.0, 1.0) * 100.0;
         table.row("");
