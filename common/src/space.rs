@@ -35,7 +35,7 @@ pub struct Choice {
     pub option: String,
 }
 
-/// One axis of the space: a slot, or a knob (see [`Knob`]).
+/// One axis of the space: a slot, or a knob (see [`Knob`](crate::Knob)).
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dimension {
