@@ -35,9 +35,12 @@ pub(super) fn table(report: &Report) -> String {
     ];
     let mut table = Table::new("Ranking", &heads, "ranking");
     let winner = report.verdict.as_ref().map(|verdict| &verdict.winner);
-    let is_base = |ranked: &RankedPart| ranked.label == "base";
-    for (place, ranked) in (1..).zip(ranking).filter(|(place, r)| *place <= LISTED || is_base(r)) {
-        let kept = winner == Some(&ranked.config);
+    let is_kept = |ranked: &RankedPart| winner == Some(&ranked.config);
+    // The base and what is handed over stand in it, wherever they are.
+    let is_shown =
+        |place: usize, ranked: &RankedPart| place <= LISTED || ranked.label == "base" || is_kept(ranked);
+    for (place, ranked) in (1..).zip(ranking).filter(|(place, ranked)| is_shown(*place, ranked)) {
+        let kept = is_kept(ranked);
         table.row(if kept { "winner" } else { "" });
         table.number(&place.to_string());
         let mark = if kept { " ◄ handed over" } else { "" };

@@ -371,6 +371,16 @@ fn the_answer_is_told_in_plain_words_and_the_naive_best_by_its_name() {
 }
 
 #[test]
+fn what_is_handed_over_is_in_the_table_however_far_down() {
+    let scores: Vec<Option<f64>> = (0..200).map(|i| Some(0.5 + 0.001 * f64::from(i))).collect();
+    let mut report = report("accuracy", "maximize", &scores);
+    report.verdict = Some(verdict(true));
+    let page = check(&report);
+    assert!(page.contains("<tr class=\"winner\"><td class=\"n\">199</td>"));
+    assert!(page.contains("<td class=\"n\">200</td><th scope=\"row\"><span>base</span>"));
+}
+
+#[test]
 fn what_breaks_the_constraints_is_marked_and_is_no_choice_of_the_front() {
     let mut report = report("accuracy", "maximize", &[Some(0.83), Some(0.9)]);
     let page = check(&report);
