@@ -5,6 +5,7 @@
 //! room needs does not.
 
 pub mod budget;
+pub mod constraints;
 pub mod digest;
 pub mod experiment;
 pub mod frames;
@@ -21,6 +22,7 @@ pub mod tree;
 pub mod verdict;
 
 pub use budget::Budget;
+pub use constraints::Constraints;
 pub use digest::Digest;
 pub use experiment::{Block, Config, ExperimentKey};
 pub use ids::{Attempt, Epoch, ExperimentId, LeaseSeq, Seq, StudyId, WorkerId};

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::budget::Budget;
+use crate::constraints::Constraints;
 use crate::digest::Digest;
 use crate::ids::StudyId;
 use crate::metric::{Metric, Task};
@@ -77,6 +78,18 @@ pub struct Splits {
     pub time: Option<String>,
 }
 
+impl Splits {
+    /// Rows that one whole cross-validation predicts, of a table with so many. Where groups or classes are sealed whole
+    /// it may be off by a few; a further split by time leaves out a few of the newest.
+    pub fn predicted_rows(&self, rows: u64) -> u64 {
+        let sealed = self.holdout.map_or(0.0, |share| (rows as f64 * share).round().max(0.0));
+        // Not negative, and no more than there are.
+        let open = rows - (sealed as u64).min(rows);
+        let folds = u64::from(self.folds);
+        if self.time.is_some() { open / (folds + 1) * folds } else { open }
+    }
+}
+
 /// Bounds on time and memory; not part of the identity.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -90,6 +103,9 @@ pub struct Limits {
     /// Bytes of memory one experiment may take beyond what its server holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub experiment_memory: Option<u64>,
+    /// What a configuration must keep to, to be handed over.
+    #[serde(default, skip_serializing_if = "Constraints::is_default")]
+    pub constraints: Constraints,
 }
 
 /// How the search goes; not part of the identity, as it decides no score.
@@ -209,6 +225,7 @@ mod tests {
         same.budget.rounds = 40;
         same.search.sampler = Sampler::Random;
         same.limits.experiment_seconds = Some(5.0);
+        same.limits.constraints.memory = Some(1 << 30);
         assert_eq!(same.id(), original);
 
         let changes: [fn(&mut StudySpec); 6] = [
@@ -224,5 +241,15 @@ mod tests {
             change(&mut other);
             assert_ne!(other.id(), original);
         }
+    }
+
+    #[test]
+    fn a_cross_validation_predicts_what_is_not_sealed_and_by_time_all_but_the_first_part() {
+        let mut splits = Splits { folds: 5, holdout: Some(0.2), group: None, time: None };
+        assert_eq!(splits.predicted_rows(270), 216);
+        splits.time = Some("month".into());
+        assert_eq!(splits.predicted_rows(270), 180);
+        splits.holdout = None;
+        assert_eq!(splits.predicted_rows(3), 0);
     }
 }

@@ -23,6 +23,8 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Print the results of a study
     Results(ResultsArgs),
+    /// Say what a study teaches: which slots matter, what options do, alone and together
+    Explain(ExplainArgs),
     /// List the studies of a folder
     List(ListArgs),
     /// Predict with the model that a study handed over
@@ -40,6 +42,7 @@ Examples:
   ar-coordinator run houses.csv --target price --metric mae --budget 20 --rounds 6
   ar-coordinator run visits.csv --group patient --drop name --holdout 0.3
   ar-coordinator run sales.csv --time month --time-limit 30m
+  ar-coordinator run clicks.csv --max-predict-ms 5 --max-memory 500MiB
   ar-coordinator run heart.csv --dry-run > study.toml && ar-coordinator run study.toml")]
 pub struct RunArgs {
     /// A CSV file, or a study.toml printed by --dry-run
@@ -77,6 +80,14 @@ pub struct RunArgs {
     /// Most memory for one experiment beyond the loaded data, e.g. 2GiB [default: a share of the machine's]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub experiment_memory: Option<u64>,
+    /// Most milliseconds that a model may take to predict 1,000 rows, told by the test rows of the folds, the steps
+    /// before the model not counted; what takes longer teaches the search and is never the answer
+    #[arg(long, value_name = "MS", value_parser = amount)]
+    pub max_predict_ms: Option<f64>,
+    /// Most memory that an experiment's process may hold, libraries and data included, e.g. 500MiB; what takes more
+    /// teaches the search and is never the answer (--experiment-memory ends it)
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub max_memory: Option<u64>,
     /// Experiments at once [default: the cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub slots: Option<u32>,
@@ -119,6 +130,23 @@ pub struct ResultsArgs {
     #[arg(long, value_name = "DIR", default_value = "autoresearch")]
     pub out: PathBuf,
     /// Print results.json
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `explain`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ar-coordinator explain heart-statlog
+  ar-coordinator explain heart-statlog --json | jq .interactions")]
+pub struct ExplainArgs {
+    /// A study, running or not: its name, its folder, or the first digits of its id
+    pub study: String,
+    /// Folder with the store and the results
+    #[arg(long, value_name = "DIR", default_value = "autoresearch")]
+    pub out: PathBuf,
+    /// Print JSON
     #[arg(long)]
     pub json: bool,
 }
@@ -224,5 +252,7 @@ mod tests {
         assert!(size("0").is_err());
         assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
         assert!(duration("0s").is_err());
+        assert_eq!(amount("2.5"), Ok(2.5));
+        assert!(["0", "-1", "inf", "NaN", "fast"].iter().all(|text| amount(text).is_err()));
     }
 }

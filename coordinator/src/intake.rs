@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ar_common::{Budget, Digest, Limits, SearchSpec, Space, StudySpec, TreeEntry};
+use ar_common::{Budget, Constraints, Digest, Limits, SearchSpec, Space, StudySpec, TreeEntry};
 use ar_net::{BlobError, BlobStore};
 
 use crate::catalog::{self, CatalogError, Facts, LeftOut};
@@ -93,7 +93,7 @@ fn from_flags(args: &RunArgs) -> Result<Intake, IntakeError> {
         splits: profile.splits(),
         budget: Budget { rounds: args.rounds.unwrap_or(ROUNDS), per_round: args.budget.unwrap_or(PER_ROUND) },
         search: search(args, SearchSpec::default()),
-        limits: limits(args, &Limits::default()),
+        limits: limits(args, &Limits::default(), &profile),
         environment: environment(),
         code: code(),
         space,
@@ -101,8 +101,15 @@ fn from_flags(args: &RunArgs) -> Result<Intake, IntakeError> {
     Ok(Intake { spec, profile, left_out, path: args.input.clone() })
 }
 
-fn limits(args: &RunArgs, otherwise: &Limits) -> Limits {
+fn limits(args: &RunArgs, otherwise: &Limits, profile: &Profile) -> Limits {
+    let known = &otherwise.constraints;
+    let constraints = Constraints {
+        predict_ms_per_1000_rows: args.max_predict_ms.or(known.predict_ms_per_1000_rows),
+        memory: args.max_memory.or(known.memory),
+        rows: Some(profile.splits().predicted_rows(profile.rows as u64)),
+    };
     Limits {
+        constraints,
         study_seconds: args.time_limit.map(|d| d.as_secs_f64()).or(otherwise.study_seconds),
         experiment_seconds: args.experiment_limit.map(|d| d.as_secs_f64()).or(otherwise.experiment_seconds),
         experiment_memory: args.experiment_memory.or(otherwise.experiment_memory),
@@ -171,7 +178,7 @@ fn from_file(args: &RunArgs) -> Result<Intake, IntakeError> {
     left_out.retain(|option| spec.space.dimension(&option.dimension).is_some());
     spec.budget.rounds = args.rounds.unwrap_or(spec.budget.rounds);
     spec.budget.per_round = args.budget.unwrap_or(spec.budget.per_round);
-    spec.limits = limits(args, &spec.limits);
+    spec.limits = limits(args, &spec.limits, &profile);
     spec.search = search(args, spec.search);
     Ok(Intake { spec, profile, left_out, path })
 }

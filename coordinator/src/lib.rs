@@ -23,3 +23,4 @@ mod progress;
 pub mod results;
 pub mod rpc;
 pub mod summary;
+pub mod text;

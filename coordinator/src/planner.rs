@@ -31,6 +31,7 @@ pub struct Request {
     budget: ar_common::Budget,
     seed: u64,
     search: SearchSpec,
+    constraints: ar_common::Constraints,
     time: TimeLeft,
     want: usize,
     history: Vec<Observation>,
@@ -46,6 +47,7 @@ impl Request {
             budget: study.budget(),
             seed: study.spec.seed,
             search: study.spec.search,
+            constraints: study.spec.limits.constraints,
             time,
             want,
             history: history(state, study),
@@ -68,6 +70,20 @@ pub fn history(state: &State, study: &Study) -> Vec<Observation> {
         .collect()
 }
 
+/// What the study teaches so far.
+pub fn explain(study: &Study, history: &[Observation]) -> ar_search::Explanation {
+    let problem = Problem {
+        space: &study.space,
+        metric: &study.spec.metric,
+        budget: study.budget(),
+        spent_time: false,
+        constraints: study.spec.limits.constraints,
+        seed: study.spec.seed,
+        search: study.spec.search,
+    };
+    ar_search::explain(&problem, history)
+}
+
 /// Asks the search.
 pub fn plan(request: &Request, memory: &Memory) -> Planned {
     let problem = Problem {
@@ -75,6 +91,7 @@ pub fn plan(request: &Request, memory: &Memory) -> Planned {
         metric: &request.metric,
         budget: request.budget,
         spent_time: request.time != TimeLeft::All,
+        constraints: request.constraints,
         seed: request.seed,
         search: request.search,
     };

@@ -53,9 +53,11 @@ impl Progress {
 
     /// One line that stays.
     pub(crate) fn note(&mut self, text: &str) {
+        // Reasons come from the worker, and what they quote from the user's data.
+        let text = crate::text::plain(text);
         match &self.bar {
             Some(bar) => bar.println(text),
-            None => self.console.line(text),
+            None => self.console.line(&text),
         }
     }
 

@@ -22,7 +22,8 @@ pub fn text(report: &Report, folder: &Path, out: &Path, width: usize) -> String 
     lines.extend(failures(report, width));
     lines.extend(answer(report, width));
     lines.extend(places(report, folder, out));
-    lines.join("\n")
+    // Names and paths are the user's; each line is one line.
+    lines.iter().map(|line| crate::text::plain(line)).collect::<Vec<_>>().join("\n")
 }
 
 /// The commonest reasons for which experiments have no score, most frequent first.
@@ -101,7 +102,11 @@ fn ranking(report: &Report) -> Vec<String> {
             format!("{}{spread}", figure(ranked.score)),
             ranked.folds.to_string(),
             ranked.mode.clone(),
-            ranked.label.clone(),
+            format!(
+                "{}{}",
+                ranked.label,
+                if ranked.cost.feasible { "" } else { "  (breaks the constraints)" }
+            ),
         ]);
     }
     let shown: Vec<&str> = report.ranking.iter().take(TOP).map(|ranked| ranked.label.as_str()).collect();
@@ -183,7 +188,11 @@ fn answer(report: &Report, width: usize) -> Vec<String> {
             .best
             .as_ref()
             .map(|best| format!("; best seen so far: {} ({})", best.label, figure(best.score)));
-        let state = if report.study.state == "failed" { "no experiment succeeded" } else { "not finished" };
+        let state = match report.study.state.as_str() {
+            "failed" if !report.ranking.is_empty() => "nothing that has a score keeps to the constraints",
+            "failed" => "no experiment succeeded",
+            _ => "not finished",
+        };
         return vec![format!("verdict   {state}{}", best.unwrap_or_default())];
     };
     let mut lines = wrapped("verdict   ", &verdict.text, width);
@@ -205,7 +214,8 @@ fn answer(report: &Report, width: usize) -> Vec<String> {
     lines
 }
 
-fn sealed(holdout: &HoldoutPart, report: &Report) -> String {
+/// What the sealed rows say, in a sentence.
+pub(crate) fn sealed(holdout: &HoldoutPart, report: &Report) -> String {
     let unseen = if holdout.openings > 1 {
         format!("; they have been opened {} times, so they are no longer unseen", holdout.openings)
     } else {
@@ -228,6 +238,10 @@ fn sealed(holdout: &HoldoutPart, report: &Report) -> String {
 
 fn places(report: &Report, folder: &Path, out: &Path) -> Vec<String> {
     let mut lines = vec![format!("results   {}", folder.display())];
+    let page = folder.join("report.html");
+    if page.is_file() {
+        lines.push(format!("report    {}", page.display()));
+    }
     if folder.join("best").join("model.joblib").is_file() {
         let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let out = if out == Path::new("autoresearch") {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ar_common::{Attempt, Block, Budget, Config, Digest, Epoch, ExperimentId, ExperimentKey, LeaseSeq, Mode};
-use ar_common::{Limits, Outcome, Seq, Space, StudyId, StudySpec, Verdict, WorkerId};
+use ar_common::{Limits, Measures, Outcome, Seq, Space, StudyId, StudySpec, Verdict, WorkerId};
 use serde::{Deserialize, Serialize};
 
 /// Everything that the journal says. Two coordinators that folded the same records hold equal states.
@@ -154,14 +154,29 @@ impl State {
         Digest::of(&rmp_serde::to_vec(self).unwrap_or_default())
     }
 
-    /// The best complete evaluation of the study's own split: a fold of the `Done` records
-    /// (invariant I5). Ties go to the experiment that was planned first.
+    /// The best complete evaluation of the study's own split that keeps to the constraints: a fold of the
+    /// `Done` records (invariant I5). Ties go to the experiment that was planned first.
     pub fn best<'a>(&'a self, study: &'a Study) -> Option<(&'a Experiment, f64)> {
         let metric = &study.spec.metric;
+        let refused = self.refused_configs(study);
         self.experiments_of(study)
-            .filter(|experiment| experiment.block == Block::FIRST)
+            .filter(|experiment| experiment.block == Block::FIRST && !refused.contains(&experiment.config))
             .filter_map(|experiment| Some((experiment, experiment.outcome()?.score()?)))
             .reduce(|best, next| if metric.gain(next.1, best.1) > 0.0 { next } else { best })
+    }
+
+    /// The configurations that break the study's constraints, by all their complete evaluations.
+    pub fn refused_configs<'a>(&'a self, study: &'a Study) -> BTreeSet<&'a Config> {
+        let constraints = &study.spec.limits.constraints;
+        let mut runs: BTreeMap<&Config, Vec<&Measures>> = BTreeMap::new();
+        if !constraints.is_empty() {
+            for experiment in self.experiments_of(study).filter(|e| e.block.counts()) {
+                let measures = experiment.outcome().and_then(Outcome::measures);
+                runs.entry(&experiment.config).or_default().extend(measures);
+            }
+        }
+        runs.retain(|_, runs| !constraints.allow(runs));
+        runs.into_keys().collect()
     }
 }
 
@@ -182,7 +197,8 @@ impl Study {
     }
 
     /// Whether this budget and these limits let it search on, if its search has ended: with more
-    /// experiments, or with more time where time ran out before the budget did.
+    /// experiments, with more time where time ran out before the budget did, or because other
+    /// configurations may be handed over, so that the verdict does not hold.
     pub fn reopens(&self, budget: &Budget, limits: &Limits) -> bool {
         let longer = match (limits.study_seconds, self.spec.limits.study_seconds) {
             (None, Some(_)) => true,
@@ -190,7 +206,8 @@ impl Study {
             (_, None) => false,
         };
         let more = budget.total() > self.spec.budget.total();
-        self.phase != Phase::Searching && (more || (longer && self.spent < budget.total()))
+        let other = !limits.constraints.allow_the_same(&self.spec.limits.constraints);
+        self.phase != Phase::Searching && (more || other || (longer && self.spent < budget.total()))
     }
 }
 

@@ -13,6 +13,7 @@ use crate::grid::{Grid, Point, Slot, changes};
 use crate::history::History;
 use crate::insight::Pruning;
 use crate::marginals::Marginals;
+use crate::modes;
 use crate::surrogate::{Belief, Surrogate};
 
 /// Configurations that NARROW goes around and EXPLOIT starts from.
@@ -79,6 +80,10 @@ impl<'s> Sight<'s> {
         let mut ranked: Vec<(f64, &Point)> =
             settled.iter().filter(|(p, _)| complete(p)).map(|(point, value)| (*value, *point)).collect();
         ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(b.1)));
+        // What may not be handed over leads nobody, unless there is nothing else.
+        if ranked.iter().any(|(_, point)| history.keeps(point)) {
+            ranked.retain(|(_, point)| history.keeps(point));
+        }
         let mark = ranked.first().map(|(settled, _)| *settled);
         let mut leaders: Vec<Point> = ranked.into_iter().map(|(_, point)| point.clone()).collect();
         if leaders.is_empty() {
@@ -179,8 +184,8 @@ fn audited(sight: &Sight<'_>, taken: &BTreeSet<Point>) -> Vec<Candidate> {
 /// What is kept in sight, most expected improvement first.
 fn best_in_sight<'s>(sight: &'s Sight<'_>) -> Vec<&'s Point> {
     let mark = sight.mark.unwrap_or(0.0);
-    let mut best: Vec<(f64, &Point)> =
-        sight.surrogate.candidates().map(|(point, belief)| (improvement(belief, mark), point)).collect();
+    let promise = |(point, belief)| (improvement(belief, mark) * modes::counts(sight, point), point);
+    let mut best: Vec<(f64, &Point)> = sight.surrogate.candidates().map(promise).collect();
     best.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(b.1)));
     best.into_iter().map(|(_, point)| point).collect()
 }

@@ -20,13 +20,14 @@ const SAME: f64 = 1e-9;
 
 /// The configuration to be compared with the base: of all that ran to their end on the first split, the one
 /// with the highest expected score, not the highest score; of equal ones the simplest. `None` if none
-/// but the base has a score. It rests on the first split alone, so confirming does not change it.
+/// but the base has a score and keeps to the constraints. It rests on the scores of the first split alone, so
+/// confirming changes it only if the new runs show that it breaks a constraint.
 pub(crate) fn candidate(grid: &Grid<'_>, history: &History<'_>, surrogate: &Surrogate) -> Option<Point> {
     let base = grid.base();
     let settled = surrogate.settled();
     let complete = |point: &Point| {
         let entry = history.find(point, Block::FIRST);
-        *point != base && entry.is_some_and(|e| e.score().is_some())
+        *point != base && history.keeps(point) && entry.is_some_and(|e| e.score().is_some())
     };
     let ranked =
         settled.into_iter().filter(|(point, _)| complete(point)).map(|(point, value)| (value, point));

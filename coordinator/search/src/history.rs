@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ar_common::{Block, Budget, Config, ExperimentId, Measures, Metric, Mode, Outcome};
+use ar_common::{Block, Budget, Config, Constraints, ExperimentId, Measures, Metric, Mode, Outcome};
 
 use crate::Observation;
 use crate::grid::{Grid, Point, Slot};
@@ -49,6 +49,9 @@ pub(crate) struct Tally {
     pub(crate) own_crashes: u32,
     /// Runs that have not ended.
     pub(crate) pending: u32,
+    /// Runs that kept to the constraints, and that did not.
+    pub(crate) kept: u32,
+    pub(crate) refused: u32,
 }
 
 impl Tally {
@@ -78,6 +81,8 @@ pub(crate) struct History<'a> {
     tallies: Vec<Vec<Tally>>,
     /// Folds of one cross-validation, as far as any complete one shows.
     pub(crate) folds: usize,
+    /// Configurations that may not be handed over, and why.
+    refused: BTreeMap<Point, String>,
 }
 
 impl<'a> History<'a> {
@@ -105,7 +110,47 @@ impl<'a> History<'a> {
         let key = |(i, e): (usize, &Entry<'_>)| Some(((e.point.clone()?, e.observation.block), i));
         let index = entries.iter().enumerate().filter_map(key).collect();
         let tallies = tally(grid, &entries);
-        Self { entries, index, tallies, folds }
+        Self { entries, index, tallies, folds, refused: BTreeMap::new() }
+    }
+
+    /// With what breaks the constraints told apart from what keeps to them: a configuration by all its runs, an
+    /// option by the runs that had it.
+    pub(crate) fn under(mut self, constraints: Constraints) -> Self {
+        if constraints.is_empty() {
+            return self;
+        }
+        let mut runs: BTreeMap<&Point, Vec<&Measures>> = BTreeMap::new();
+        for entry in self.entries.iter().filter(|e| e.observation.block.counts()) {
+            let (Some(point), Some(measures)) = (&entry.point, entry.measures) else {
+                continue;
+            };
+            runs.entry(point).or_default().push(measures);
+            let keeps = constraints.allow(&[measures]);
+            for (d, option) in point.iter().enumerate() {
+                let tally = &mut self.tallies[d][*option as usize];
+                tally.kept += u32::from(keeps);
+                tally.refused += u32::from(!keeps);
+            }
+        }
+        let broken =
+            |(point, runs): (&Point, Vec<&Measures>)| Some((point.clone(), constraints.broken(&runs)?));
+        self.refused = runs.into_iter().filter_map(broken).collect();
+        self
+    }
+
+    /// Whether a configuration may be handed over, as far as is known.
+    pub(crate) fn keeps(&self, point: &Point) -> bool {
+        !self.refused.contains_key(point)
+    }
+
+    /// Which constraints a configuration breaks, in words.
+    pub(crate) fn broken(&self, point: &Point) -> Option<&str> {
+        self.refused.get(point).map(String::as_str)
+    }
+
+    /// Whether anything but `base` breaks the constraints.
+    pub(crate) fn refuses_others(&self, base: &Point) -> bool {
+        self.refused.keys().any(|point| point != base)
     }
 
     /// Whether this experiment was suggested before, whatever became of it.

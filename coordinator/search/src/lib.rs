@@ -18,6 +18,7 @@ mod history;
 mod insight;
 mod marginals;
 mod modes;
+pub mod pareto;
 mod samplers;
 mod surrogate;
 #[cfg(test)]
@@ -27,7 +28,8 @@ mod verdict;
 use std::collections::BTreeSet;
 
 use ar_common::{
-    Block, Budget, Config, ExperimentId, Metric, Mode, Outcome, Sampler, SearchSpec, Space, Verdict,
+    Block, Budget, Config, Constraints, ExperimentId, Metric, Mode, Outcome, Sampler, SearchSpec, Space,
+    Verdict,
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -79,6 +81,8 @@ pub struct Problem<'a> {
     pub budget: Budget,
     /// The study's time has passed the search's share of it: no more search, confirm what there is.
     pub spent_time: bool,
+    /// What a configuration must keep to, to be the answer.
+    pub constraints: Constraints,
     /// Seed of every draw.
     pub seed: u64,
     /// How the search goes.
@@ -175,7 +179,7 @@ fn generator(problem: &Problem<'_>, scores: usize) -> ChaCha8Rng {
 
 fn next(memory: &mut Search, problem: &Problem<'_>, history: &[Observation], want: usize) -> Plan {
     let grid = Grid::new(problem.space);
-    let history = History::new(&grid, history);
+    let history = History::new(&grid, history).under(problem.constraints);
     let wait_or_end = |memory: &mut Search| {
         if history.pending() { Plan::Wait } else { end(memory, problem, &grid, &history) }
     };
@@ -201,19 +205,22 @@ fn next(memory: &mut Search, problem: &Problem<'_>, history: &[Observation], wan
 /// called off, or out of time. Never [`Plan::Suggest`] or [`Plan::Wait`].
 pub fn conclude(problem: &Problem<'_>, history: &[Observation]) -> Plan {
     let grid = Grid::new(problem.space);
-    end(&mut Search::default(), problem, &grid, &History::new(&grid, history))
+    let history = History::new(&grid, history).under(problem.constraints);
+    end(&mut Search::default(), problem, &grid, &history)
 }
 
 /// What the study teaches so far; empty as long as nothing has a score.
 pub fn explain(problem: &Problem<'_>, history: &[Observation]) -> Explanation {
     let uncovered = uncovered(problem.space, history);
     let grid = Grid::new(problem.space);
-    let history = History::new(&grid, history);
+    let history = History::new(&grid, history).under(problem.constraints);
     if !history.any_score() {
         return Explanation { uncovered, ..Explanation::default() };
     }
     let surrogate = Search::default().surrogate(problem, &grid, &history);
-    let best = surrogate.settled().into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
+    let rank = |(point, value): &(&Point, f64)| (history.keeps(point), *value);
+    let higher = |a: (bool, f64), b: (bool, f64)| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1));
+    let best = surrogate.settled().into_iter().max_by(|a, b| higher(rank(a), rank(b)));
     let pruning = Pruning::new(&grid, &history, &surrogate, best.map(|(_, mark)| mark));
     let best = best.map(|(point, _)| grid.config(point));
     Explanation {
@@ -229,6 +236,11 @@ fn end(memory: &mut Search, problem: &Problem<'_>, grid: &Grid<'_>, history: &Hi
     let candidate = memory.candidate(problem, grid, history);
     match verdict::judge(grid, history, problem.metric, candidate) {
         Some(verdict) => Plan::Conclude(verdict),
+        None if history.any_score() => {
+            let reason =
+                "what has a score does not keep to the constraints, and the base has none".to_owned();
+            Plan::Fail { reason }
+        }
         None => {
             let failures = history.failures();
             let last =

@@ -127,19 +127,30 @@ fn due(pool: &[Candidate], sight: &Sight<'_>, progress: &Progress) -> Option<Mod
 }
 
 /// Expected improvement over the best expected score of what was tried, with the deviation taken `wider` times,
-/// times the chance that it runs at all.
+/// times the chance that it runs at all and keeps to the constraints.
 fn expected_gain(sight: &mut Sight<'_>, point: &Point, wider: f64) -> f64 {
     let mark = sight.mark.unwrap_or(0.0);
     let mut belief = sight.surrogate.believe(point);
     belief.variance *= wider * wider;
     let improvement = improvement(belief, mark);
-    let runs: f64 = point.iter().enumerate().map(|slot| chance(sight, slot)).product();
-    improvement * runs
+    improvement * counts(sight, point)
 }
 
-/// The chance that a run with this option gives a score, from how its runs went; one before there are any.
+/// The chance that a run of `point` gives a score and keeps to the constraints.
+pub(crate) fn counts(sight: &Sight<'_>, point: &Point) -> f64 {
+    point.iter().enumerate().map(|slot| chance(sight, slot)).product()
+}
+
+/// The chance that a run with this option gives a score and keeps to the constraints, from how its runs went; one
+/// before there are any. An option mostly breaks a constraint always or hardly ever: as long as it always has,
+/// each run halves the chance, or the search would go on trying what scores high and may not be handed over.
 fn chance(sight: &Sight<'_>, (d, option): (usize, &u32)) -> f64 {
     let tally = sight.history.tally((d, *option));
-    let succeeded = f64::from(tally.succeeded) + 2.0;
-    succeeded / (succeeded + f64::from(tally.failed))
+    let share = |good: u32, bad: u32| {
+        let good = f64::from(good) + 2.0;
+        good / (good + f64::from(bad))
+    };
+    let keeps =
+        if tally.kept == 0 { 0.5_f64.powf(tally.refused.into()) } else { share(tally.kept, tally.refused) };
+    share(tally.succeeded, tally.failed) * keeps
 }

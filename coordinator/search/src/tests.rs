@@ -1,5 +1,6 @@
 //! Whole studies, run against made-up scores.
 
+mod constraints;
 pub(crate) mod fixtures;
 mod properties;
 mod samplers;

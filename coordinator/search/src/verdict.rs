@@ -126,9 +126,17 @@ pub(crate) fn judge(
         );
         return Some(Verdict { candidate_score: Some(score), ..verdict(&winner, text) });
     }
+    // It is what all is compared with, whatever it takes; but nobody shall think that it may be handed over.
+    let note = history.broken(&base);
+    let note = note.map(|why| format!("; the base itself does not keep to the constraints: {why}"));
+    let note = note.unwrap_or_default();
     let Some(candidate) = candidate else {
-        let text = "nothing but the base has a score: the base is kept".to_owned();
-        return Some(verdict(&base, text));
+        let nothing = match (history.refuses_others(&base), note.is_empty()) {
+            (false, _) => "nothing but the base has a score",
+            (true, true) => "nothing but the base keeps to the constraints",
+            (true, false) => "nothing keeps to the constraints",
+        };
+        return Some(verdict(&base, format!("{nothing}: the base is kept{note}")));
     };
     let paired = differences(metric, history, &candidate, &base);
     let test = paired_test(&paired.differences, paired.folds, LEVEL);
@@ -145,14 +153,16 @@ pub(crate) fn judge(
         base_score: mean_of(&paired.theirs).or_else(|| mean_of(&base_scores)),
         ..verdict(
             if beats_base { &candidate } else { &base },
-            sentence(grid, metric, &candidate, test, beats_base),
+            sentence(grid, metric, &candidate, test, beats_base) + &note,
         )
     })
 }
 
-/// The best mean of the first split, with no regard to luck; a floor only if nothing else has a score.
+/// The best mean of the first split that keeps to the constraints, with no regard to luck; a floor only if nothing
+/// else has a score.
 fn best_seen(grid: &Grid<'_>, history: &History<'_>, metric: &Metric) -> Option<(Point, f64)> {
     let scored = history.searched().filter_map(|e| Some((e.point.as_ref()?, e.score()?)));
+    let scored = scored.filter(|(point, _)| history.keeps(point));
     let better = |a: &(&Point, f64), b: &(&Point, f64)| {
         let floors = grid.is_floor(b.0).cmp(&grid.is_floor(a.0));
         let simpler = || changes(b.0).count().cmp(&changes(a.0).count()).then_with(|| b.0.cmp(a.0));

@@ -36,7 +36,7 @@ pub fn list(out: &Path, json: bool) -> Result<String, FindError> {
     }
     let mut lines = columns(&rows);
     lines.extend(unreadable);
-    Ok(lines.join("\n"))
+    Ok(lines.iter().map(|line| crate::text::plain(line)).collect::<Vec<_>>().join("\n"))
 }
 
 fn row(name: String, report: &Report) -> Vec<String> {

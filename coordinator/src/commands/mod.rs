@@ -1,5 +1,6 @@
 //! The commands: each returns how it ended; what goes wrong is told in one line on standard error.
 
+pub mod explain;
 pub mod list;
 pub(crate) mod output;
 mod predict;
@@ -31,6 +32,7 @@ pub fn execute(cli: Cli) -> Exit {
                 args.json,
                 Console::new(args.json).width(),
             )),
+            Command::Explain(args) => print(commands::explain::explain(&args.out, &args.study, args.json)),
             Command::List(args) => print(commands::list::list(&args.out, args.json)),
             Command::Predict(args) => predict::predict(args).await,
             Command::Worker(args) => match local::worker(args).await {

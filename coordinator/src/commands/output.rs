@@ -7,9 +7,9 @@ pub(crate) fn say(text: &str) {
     let _ = writeln!(io::stdout().lock(), "{text}");
 }
 
-/// One line to standard error that says what is wrong.
+/// One line to standard error that says what is wrong. What it quotes may be anything.
 pub(crate) fn complain(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "error: {text}");
+    let _ = writeln!(io::stderr().lock(), "error: {}", crate::text::plain(text));
 }
 
 /// Text for people: standard output, or standard error where standard output carries JSON.

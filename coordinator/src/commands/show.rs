@@ -1,19 +1,23 @@
 //! What `run` shows before it starts: the machine, the data, the task, the space.
 
-use ar_common::Task;
 use ar_common::frames::Hardware;
+use ar_common::{Constraints, Task};
 
 use super::output::Console;
 use crate::data::ColumnKind;
 use crate::intake::Intake;
+use crate::text;
 
 /// Options named of those left out for one reason, before "and n more".
 const NAMED: usize = 6;
+/// Characters shown of a class label.
+const LONGEST: usize = 40;
 
 /// Shows a study that is about to run.
 pub(crate) fn study(console: Console, hardware: &Hardware, slots: u32, intake: &Intake) {
+    // Labels, names and paths are the user's; each line is one line.
     for line in lines(hardware, slots, intake) {
-        console.line(&line);
+        console.line(&text::plain(&line));
     }
 }
 
@@ -61,8 +65,8 @@ fn task(intake: &Intake) -> Vec<String> {
     let (profile, spec) = (&intake.profile, &intake.spec);
     let classes = match profile.task {
         Task::Classification => {
-            let shown: Vec<String> =
-                profile.classes.iter().take(8).map(|(class, count)| format!("{class} {count}")).collect();
+            let label = |(class, count): &(String, usize)| format!("{} {count}", text::cut(class, LONGEST));
+            let shown: Vec<String> = profile.classes.iter().take(8).map(label).collect();
             let more = if profile.classes.len() > 8 { ", ..." } else { "" };
             format!("; classes: {}{more}", shown.join(", "))
         }
@@ -93,6 +97,7 @@ fn space(intake: &Intake) -> Vec<String> {
             spec.budget.confirmation()
         ),
     ];
+    lines.extend(constraints(&spec.limits.constraints));
     // Options that were left out for one reason stand on one line.
     let mut reasons: Vec<(&str, Vec<String>)> = Vec::new();
     for option in &intake.left_out {
@@ -109,4 +114,27 @@ fn space(intake: &Intake) -> Vec<String> {
         lines.push(format!("left out  {shown}{more}: {reason}"));
     }
     lines
+}
+
+/// What the answer must keep to.
+fn constraints(constraints: &Constraints) -> Option<String> {
+    let slow =
+        constraints.predict_ms_per_1000_rows.map(|ms| format!("predicts 1,000 rows in {ms} ms at most"));
+    let large = constraints.memory.map(|bytes| format!("takes {} MiB at most", bytes >> 20));
+    let all: Vec<String> = slow.into_iter().chain(large).collect();
+    (!all.is_empty())
+        .then(|| format!("answer    {}; what breaks that only teaches the search", all.join(" and ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn constraints_are_told_in_words_if_there_are_any() {
+        assert_eq!(constraints(&Constraints { rows: Some(9), ..Constraints::default() }), None);
+        let both = Constraints { predict_ms_per_1000_rows: Some(2.5), memory: Some(1 << 30), rows: None };
+        let text = constraints(&both).unwrap();
+        assert!(text.contains("in 2.5 ms at most and takes 1024 MiB at most"), "{text}");
+    }
 }

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::text::{plain, push_plain};
+
 /// Why the data cannot be used as requested.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the fields are what the message shows of them")]
@@ -168,18 +170,7 @@ pub(super) fn counted(count: usize, what: &str) -> String {
 
 /// A path as it is shown: whole, on one line.
 fn at(path: &Path) -> String {
-    let mut shown = String::new();
-    path.to_string_lossy().chars().for_each(|c| push_plain(&mut shown, c));
-    shown
-}
-
-/// Pushes a character that stays on the line, any other as an escape.
-fn push_plain(text: &mut String, c: char) {
-    if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
-        text.extend(c.escape_default());
-    } else {
-        text.push(c);
-    }
+    plain(&path.to_string_lossy())
 }
 
 /// Names as they are shown: at most `most`, then a count.

@@ -41,6 +41,9 @@ pub enum FindError {
         /// The folders.
         names: Vec<String>,
     },
+    /// Written before there was such a thing.
+    #[error("{} does not say what the study teaches: an earlier version wrote it; run the study again, which writes it anew from the store", .0.display())]
+    Unexplained(PathBuf),
     /// A file that is not ours, or damaged.
     #[error("cannot read {}: {why}; run the study again, which writes it anew from the store", path.display())]
     Unreadable {

@@ -1,8 +1,12 @@
-//! The results folder of a study: `OUT/NAME-ID/` with `results.tsv`, `results.json` and `best/`.
+//! The results folder of a study: `OUT/NAME-ID/` with `results.tsv`, `results.json`, `report.html` and `best/`.
 //!
-//! It is written from the state whenever a run ends, whole file by whole file; the store stays the truth.
+//! It is written from the state now and then while a study runs and whenever a run ends, whole file by whole file; the
+//! store stays the truth.
 
+mod cost;
+mod explanation;
 mod find;
+mod html;
 mod report;
 mod table;
 
@@ -13,6 +17,8 @@ use ar_common::{Block, Config, Outcome, StudyId};
 use ar_core::State;
 use ar_net::{BlobStore, durable};
 
+pub use cost::CostPart;
+pub use explanation::{EffectPart, ExplanationPart, ImportancePart, InteractionPart, PrunedPart};
 pub use find::{Entry, FindError, all, find, read};
 pub use report::{ContributionPart, ExperimentPart, HoldoutPart, RankedPart, RemovedPart, Report, Scored};
 pub use report::{StudyPart, VerdictPart};
@@ -41,6 +47,7 @@ pub fn write(folder: &Path, report: &Report, state: &State, blobs: &BlobStore) -
     std::fs::create_dir_all(folder)?;
     durable::write(&folder.join("results.tsv"), table::tsv(report).as_bytes())?;
     write_best(&folder.join("best"), report, state, blobs)?;
+    durable::write(&folder.join("report.html"), html::page(report).as_bytes())?;
     // Last, because it says that the rest is there.
     durable::write(&folder.join("results.json"), report.to_json().as_bytes())
 }

@@ -1,10 +1,14 @@
 //! The report of a study: what `results.json` holds, as types. A pure fold of the state.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use ar_common::experiment::describe;
-use ar_common::{Block, Config, Direction, Outcome, SealedScore, StudyId};
+use ar_common::{Block, Config, Constraints, Direction, Outcome, SealedScore, StudyId};
 use ar_core::{Experiment, Finish, Phase, State, Study};
 use serde::{Deserialize, Serialize};
 
+use super::cost::{CostPart, costs};
+use super::explanation::ExplanationPart;
 use crate::planner;
 
 /// All that is told of a study.
@@ -24,6 +28,9 @@ pub struct Report {
     pub contributions: Vec<ContributionPart>,
     /// The dummy model that anything must beat.
     pub floor: Option<Scored>,
+    /// What the study teaches beside its winner; absent in what earlier versions wrote.
+    #[serde(default)]
+    pub explanation: Option<ExplanationPart>,
     /// Families and encodings that no experiment covered.
     pub uncovered: Vec<String>,
     /// Options that were taken out during the study.
@@ -68,6 +75,12 @@ pub struct StudyPart {
     pub per_round: u32,
     /// Experiments that count towards the budget.
     pub spent: u32,
+    /// Most milliseconds for predicting 1,000 rows that the answer may take.
+    #[serde(default)]
+    pub max_predict_ms: Option<f64>,
+    /// Most bytes of memory that the answer may take.
+    #[serde(default)]
+    pub max_memory: Option<u64>,
     /// `running`, `finished` or `failed`.
     pub state: String,
 }
@@ -93,8 +106,14 @@ pub struct ExperimentPart {
     pub reason: Option<String>,
     /// Seconds of fitting and predicting.
     pub seconds: Option<f64>,
+    /// Milliseconds for predicting 1,000 rows, the steps before the model not counted.
+    #[serde(default)]
+    pub predict_ms: Option<f64>,
     /// Largest resident memory of its process, bytes.
     pub peak_memory: Option<u64>,
+    /// Whether this run keeps to the constraints; absent if nothing was measured.
+    #[serde(default)]
+    pub feasible: Option<bool>,
     /// Why it was chosen: the mode.
     pub mode: String,
     /// And in one line.
@@ -133,6 +152,12 @@ pub struct RankedPart {
     pub folds: u32,
     /// The mode that found it.
     pub mode: String,
+    /// Whether it was measured on more than the first split.
+    #[serde(default)]
+    pub replicated: bool,
+    /// What all its runs took.
+    #[serde(flatten)]
+    pub cost: CostPart,
 }
 
 /// What an option contributed; positive is better whatever the metric's direction.
@@ -234,17 +259,26 @@ impl Report {
         };
         let floors = study.spec.space.floors();
         let holdout = holdout_part(state, study);
+        let costs = costs(state, study);
+        let mut explanation = planner::explain(study, &history);
+        let uncovered = std::mem::take(&mut explanation.uncovered);
         let floor = state.experiments_of(study).filter(|e| floors.contains(&e.config)).find_map(&scored);
         Some(Self {
             version: Self::VERSION,
             study: study_part(study),
-            experiments: state.experiments_of(study).map(|e| experiment_part(e, &base)).collect(),
+            experiments: state
+                .experiments_of(study)
+                .map(|e| experiment_part(e, &base, &study.spec.limits.constraints))
+                .collect(),
             best: state.best(study).and_then(|(experiment, _)| scored(experiment)),
             ranking: ar_search::ranking(metric, &history)
                 .into_iter()
                 // Sums of scores that are too large to add are no numbers.
                 .filter(|ranked| !floors.contains(&ranked.config) && ranked.score.is_finite())
-                .map(|ranked| ranked_part(state, study, &base, ranked))
+                .map(|ranked| RankedPart {
+                    cost: costs.get(&ranked.config).copied().unwrap_or_default(),
+                    ..ranked_part(state, study, &base, ranked)
+                })
                 .collect(),
             contributions: ar_search::contributions(&study.space, metric, &history)
                 .into_iter()
@@ -258,7 +292,8 @@ impl Report {
                 })
                 .collect(),
             floor,
-            uncovered: ar_search::uncovered(&study.space, &history),
+            explanation: Some(explanation.into()),
+            uncovered,
             removed: study
                 .removed
                 .iter()
@@ -285,6 +320,17 @@ impl Report {
     pub fn to_json(&self) -> String {
         // Serialising plain data to memory has no way to fail.
         serde_json::to_string_pretty(self).unwrap_or_default()
+    }
+
+    /// The configurations that break the constraints: those of the ranking by all their runs, a floor by its own.
+    pub fn refused(&self) -> BTreeSet<&Config> {
+        let ranked: BTreeMap<&Config, bool> =
+            self.ranking.iter().map(|ranked| (&ranked.config, ranked.cost.feasible)).collect();
+        let breaks = |e: &&ExperimentPart| {
+            let alone = || e.feasible != Some(false);
+            e.block.counts() && !ranked.get(&e.config).copied().unwrap_or_else(alone)
+        };
+        self.experiments.iter().filter(breaks).map(|e| &e.config).collect()
     }
 
     /// Whether less is better.
@@ -319,11 +365,13 @@ fn study_part(study: &Study) -> StudyPart {
         rounds: spec.budget.rounds,
         per_round: spec.budget.per_round,
         spent: study.spent,
+        max_predict_ms: spec.limits.constraints.predict_ms_per_1000_rows,
+        max_memory: spec.limits.constraints.memory,
         state: state.to_owned(),
     }
 }
 
-fn experiment_part(experiment: &Experiment, base: &Config) -> ExperimentPart {
+fn experiment_part(experiment: &Experiment, base: &Config, constraints: &Constraints) -> ExperimentPart {
     let outcome = experiment.outcome();
     let measures = outcome.and_then(Outcome::measures);
     let (folds, seconds) = match outcome {
@@ -345,7 +393,9 @@ fn experiment_part(experiment: &Experiment, base: &Config) -> ExperimentPart {
         outcome: word.to_owned(),
         reason: outcome.and_then(Outcome::reason),
         seconds: seconds.and_then(finite),
+        predict_ms: measures.and_then(|m| constraints.predict_ms(&[m])),
         peak_memory: measures.and_then(|m| m.peak_memory),
+        feasible: measures.map(|m| constraints.allow(&[m])),
         mode: experiment.mode.name().to_owned(),
         why: experiment.reason.clone(),
         round: experiment.round,
@@ -362,6 +412,8 @@ fn ranked_part(state: &State, study: &Study, base: &Config, ranked: ar_search::R
         score: ranked.score,
         spread: deviation(folds).and_then(finite),
         folds: ranked.folds,
+        replicated: ranked.replicated,
+        cost: CostPart::default(),
         mode: first.map_or("", |e| e.mode.name()).to_owned(),
     }
 }

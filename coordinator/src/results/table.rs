@@ -6,14 +6,16 @@ use super::report::{ExperimentPart, Report};
 
 /// The columns; the first five are those of Karpathy's autoresearch, with the experiment's number in
 /// place of the commit and the metric's own name in place of `val_bpb`.
-const AFTER: &str = "outcome\tmode\tround\tblock\tfolds\tseconds\treason";
+const AFTER: &str = "outcome\tmode\tround\tblock\tfolds\tseconds\treason\tpredict_ms\tfeasible";
 
 /// The table as text.
 pub(super) fn tsv(report: &Report) -> String {
     let mut text = format!("experiment\t{}\tmemory_gb\tstatus\tdescription\t{AFTER}\n", report.study.metric);
+    let refused = report.refused();
     let mut best: Option<f64> = None;
     for experiment in &report.experiments {
-        let kept = is_better(experiment, best, report.minimizes());
+        let allowed = !refused.contains(&experiment.config);
+        let kept = allowed && is_better(experiment, best, report.minimizes());
         if kept {
             best = experiment.score;
         }
@@ -47,7 +49,7 @@ fn line(text: &mut String, experiment: &ExperimentPart, kept: bool) {
     // Writing to a String has no way to fail.
     let _ = writeln!(
         text,
-        "{}\t{}\t{memory}\t{status}\t{}\t{}\t{}\t{}\t{block}\t{}\t{}\t{}",
+        "{}\t{}\t{memory}\t{status}\t{}\t{}\t{}\t{}\t{block}\t{}\t{}\t{}\t{}\t{}",
         experiment.id,
         number(experiment.score),
         cell(&experiment.label),
@@ -57,6 +59,8 @@ fn line(text: &mut String, experiment: &ExperimentPart, kept: bool) {
         folds.join(" "),
         number(experiment.seconds),
         cell(experiment.reason.as_deref().unwrap_or_default()),
+        number(experiment.predict_ms),
+        experiment.feasible.map_or("", |feasible| if feasible { "yes" } else { "no" }),
     );
 }
 

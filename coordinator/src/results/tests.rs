@@ -244,3 +244,27 @@ fn a_study_is_found_by_name_folder_or_digits_and_else_the_near_ones_are_named() 
     let listed = crate::commands::list::list(root, false).unwrap();
     assert!(listed.contains("heart-0123abcd") && listed.contains("version 99"), "{listed}");
 }
+
+#[test]
+fn results_of_an_earlier_version_are_read_and_explain_says_what_they_lack() {
+    let folder = tempfile::tempdir().unwrap();
+    let spec = spec();
+    let state = state(&spec, &[("base", Block::FIRST, done(&[0.8, 0.9]))], vec![]);
+    let report = Report::of(&state, &spec.id()).unwrap();
+    let blobs = BlobStore::open(&folder.path().join("blobs")).unwrap();
+    let results = folder.path().join("heart-0123abcd");
+    write(&results, &report, &state, &blobs).unwrap();
+    let told = crate::commands::explain::explain(folder.path(), "heart", false).unwrap();
+    assert!(told.contains("accuracy (higher is better), 1 of 5 experiments, not finished"), "{told}");
+
+    let mut earlier: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();
+    earlier.as_object_mut().unwrap().remove("explanation");
+    for field in ["replicated", "seconds", "predict_ms", "peak_memory", "feasible"] {
+        earlier["ranking"][0].as_object_mut().unwrap().remove(field).expect("it is a field");
+    }
+    std::fs::write(results.join("results.json"), earlier.to_string()).unwrap();
+    let read = read(&results).unwrap();
+    assert!(read.explanation.is_none() && read.ranking[0].cost.feasible, "nothing was forbidden then");
+    let refused = crate::commands::explain::explain(folder.path(), "heart", true).unwrap_err().to_string();
+    assert!(refused.contains("earlier version") && refused.contains("run the study again"), "{refused}");
+}

@@ -177,6 +177,19 @@ fn other_limits_hold_from_the_next_grant() {
 }
 
 #[test]
+fn other_constraints_open_a_finished_study_again_because_its_verdict_may_not_hold() {
+    let (mut world, mut worker, study) = after_base();
+    conclude(&mut world, &mut worker, "forest");
+    let mut constrained = spec(0);
+    constrained.limits.constraints.rows = Some(216);
+    world.submit(&constrained);
+    assert!(world.study(&study).is_finished(), "how many rows there are is no bound");
+    constrained.limits.constraints.memory = Some(1 << 30);
+    world.submit(&constrained);
+    assert_eq!((world.study(&study).phase, &world.study(&study).verdict), (Phase::Searching, &None));
+}
+
+#[test]
 fn an_extension_opens_a_finished_study_again_and_keeps_its_results() {
     let (mut world, mut worker, study) = after_base();
     conclude(&mut world, &mut worker, "forest");

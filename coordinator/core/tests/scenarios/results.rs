@@ -271,6 +271,37 @@ fn best_is_the_highest_score_of_the_own_split_and_the_earlier_of_equals() {
 }
 
 #[test]
+fn best_keeps_to_the_constraints_by_all_runs_of_a_configuration() {
+    let mut constrained = spec(0);
+    constrained.limits.constraints.memory = Some(100);
+    let study = constrained.id();
+    // The ledger of a world knows no constraints, so the records are folded here.
+    let mut state = State::default();
+    let tree = ar_common::Digest::of(b"tree");
+    state.apply(&Record::Submitted { study: study.clone(), spec: Box::new(constrained), tree });
+    let took = |score, bytes| match done(score) {
+        Outcome::Done(measures) => Outcome::Done(Measures { peak_memory: Some(bytes), ..measures }),
+        other => other,
+    };
+    let forest = [("model", "forest")];
+    let plans = [
+        (cv(&[]), took(0.7, 50)),
+        (cv(&forest), took(0.9, 50)),
+        (cv(&[("model", "boost")]), took(0.99, 101)),
+        (planned(config(&forest), Block::Cv { repeat: 1 }), took(0.9, 200)),
+    ];
+    let mut seen = Vec::new();
+    for (mut plan, outcome) in plans {
+        plan.id = state.next_experiment();
+        let (experiment, as_of) = (plan.id, state.seq);
+        state.apply(&Record::Planned { study: study.clone(), as_of, experiments: vec![plan] });
+        state.apply(&Record::Done { experiment, lease: None, digest: tree, outcome });
+        seen.push(state.best(&state.studies[&study]).map(|(experiment, _)| experiment.id.0));
+    }
+    assert_eq!(seen, [Some(1), Some(2), Some(2), Some(1)]);
+}
+
+#[test]
 fn the_hash_tells_states_apart() {
     let (world, _, _) = after_base();
     let hashes: Vec<_> = (0..=world.ledger.journal.len())

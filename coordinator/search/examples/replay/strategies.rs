@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use ar_common::{
-    Block, Budget, Config, Direction, ExperimentId, Measures, Metric, Mode, Outcome, Sampler, SearchSpec,
-    Space,
+    Block, Budget, Config, Constraints, Direction, ExperimentId, Measures, Metric, Mode, Outcome, Sampler,
+    SearchSpec, Space,
 };
 use ar_search::{Observation, Plan, Problem, Search, conclude};
 use rand::seq::SliceRandom;
@@ -73,6 +73,7 @@ impl Ours {
             metric: &self.metric,
             budget: self.budget,
             spent_time: false,
+            constraints: Constraints::default(),
             seed: self.seed,
             search: SearchSpec { sampler: self.sampler, ..SearchSpec::default() },
         }

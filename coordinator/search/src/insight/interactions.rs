@@ -169,7 +169,9 @@ fn interaction(grid: &Grid<'_>, pair: &Pair, test: Option<Measured>, p: Option<f
         (false, true) => Status::Refuted,
         (false, false) => Status::Unresolved,
     };
-    let evidence = format!("2x2 on fresh splits, {} folds, p = {p:.2} corrected", test.folds);
+    let p_words = if p < 0.001 { "p < 0.001".to_owned() } else { format!("p = {p:.3}") };
+    let evidence =
+        format!("2x2 on fresh splits, {} folds, {p_words} corrected for the pairs tested", test.folds);
     Interaction { pair: names, delta: test.delta, low: test.low, high: test.high, status, evidence }
 }
 

@@ -4,8 +4,8 @@ use std::cell::RefCell;
 
 use ar_common::space::Conditions;
 use ar_common::{
-    Block, Budget, Config, Dimension, ExperimentId, Measures, Metric, OptionSpec, Outcome, SearchSpec, Space,
-    Verdict,
+    Block, Budget, Config, Constraints, Dimension, ExperimentId, Measures, Metric, OptionSpec, Outcome,
+    SearchSpec, Space, Verdict,
 };
 use proptest::prelude::*;
 
@@ -88,6 +88,7 @@ pub(crate) struct Lab {
     pub(crate) seed: u64,
     pub(crate) spent_time: bool,
     pub(crate) search_spec: SearchSpec,
+    pub(crate) constraints: Constraints,
     pub(crate) history: Vec<Observation>,
     pub(crate) suggested: Vec<Suggestion>,
     /// What the study's plans are made with; the plan made from nothing must be the same.
@@ -103,6 +104,7 @@ impl Lab {
             seed: 7,
             spent_time: false,
             search_spec: SearchSpec::default(),
+            constraints: Constraints::default(),
             history: Vec::new(),
             suggested: Vec::new(),
             search: RefCell::default(),
@@ -115,6 +117,7 @@ impl Lab {
             metric: &self.metric,
             budget: self.budget,
             spent_time: self.spent_time,
+            constraints: self.constraints,
             seed: self.seed,
             search: self.search_spec,
         }

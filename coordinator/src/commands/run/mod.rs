@@ -2,6 +2,7 @@
 //! store, starts the coordinator and a local worker, and watches the study to its end.
 
 mod place;
+mod publish;
 mod watch;
 
 use std::io;
@@ -25,6 +26,7 @@ use crate::results::{self, Report};
 use crate::{rpc, summary};
 
 use place::Place;
+use publish::Publisher;
 use watch::{Ending, Watch};
 
 /// How many of the commonest errors are told when nothing succeeded.
@@ -120,7 +122,8 @@ async fn execute(args: &RunArgs) -> Result<Exit, RunError> {
         slots: Some(slots),
         python: args.python.clone(),
     };
-    let mut watch = Watch::new(console, state, &intake.spec, slots);
+    let publisher = Publisher::new(args.out.clone(), place.blobs.clone(), study.clone(), rows as u64);
+    let mut watch = Watch::new(console, state, &intake.spec, slots, publisher);
     let ended = watch.follow(&coordinator, events, &worker).await;
     let state = watch.into_state();
     // Whatever happened, what is durable stays; the journal is closed before the results are written.
@@ -171,7 +174,12 @@ fn report(
     if !failed {
         return Ok(Exit::Done);
     }
-    complain("no experiment succeeded; the commonest errors:");
+    complain(match report.ranking.is_empty() {
+        true => "no experiment succeeded; the commonest errors:",
+        false => {
+            "nothing that has a score keeps to the constraints: widen them and run again; the commonest errors:"
+        }
+    });
     for (count, reason) in summary::commonest_errors(&report, ERRORS) {
         complain(&format!("{count} x {reason}"));
     }

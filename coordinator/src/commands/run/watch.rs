@@ -10,6 +10,7 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 
+use super::publish::Publisher;
 use super::{Coordinator, RunError};
 use crate::actor::{Ended, Event};
 use crate::commands::output::Console;
@@ -39,6 +40,7 @@ pub(super) struct Watch {
     search_over: Option<Instant>,
     all_over: Option<Instant>,
     restarts: u32,
+    publisher: Publisher,
 }
 
 /// What interrupts a run.
@@ -62,11 +64,18 @@ impl Signals {
 }
 
 impl Watch {
-    pub(super) fn new(console: Console, state: State, spec: &StudySpec, slots: u32) -> Self {
+    pub(super) fn new(
+        console: Console,
+        state: State,
+        spec: &StudySpec,
+        slots: u32,
+        publisher: Publisher,
+    ) -> Self {
         let (study, asked) = (spec.id(), (spec.budget, spec.limits.clone()));
         let limit = spec.limits.study_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         let progress = Progress::new(console, &state, study.clone(), slots);
-        Self { study, asked, state, progress, limit, search_over: None, all_over: None, restarts: 0 }
+        let (search_over, all_over) = (None, None);
+        Self { study, asked, state, progress, limit, search_over, all_over, restarts: 0, publisher }
     }
 
     /// The durable state as far as it was seen.
@@ -85,6 +94,7 @@ impl Watch {
         let mut child = worker.start().map_err(RunError::Start)?;
         let ended = self.watch(coordinator, &mut events, worker, &mut child, &mut signals).await;
         self.progress.end();
+        self.publisher.settle().await;
         tokio::select! {
             () = child.leave() => {}
             // A second one: at once. The worker is killed as its handle is dropped.
@@ -125,7 +135,10 @@ impl Watch {
                     self.all_over = None;
                     handle.input(Input::TimeOver { study }).await?;
                 }
-                _ = redraw.tick() => self.progress.tick(),
+                _ = redraw.tick() => {
+                    self.progress.tick();
+                    self.publisher.offer(&self.state).await;
+                }
                 () = signals.recv() => {
                     self.progress.note("stopping; press Ctrl-C again to stop at once");
                     return Ok(Ending::Interrupted);

@@ -93,7 +93,12 @@ fn spec() -> StudySpec {
 }
 
 fn limits() -> Limits {
-    Limits { study_seconds: Some(3600.0), experiment_seconds: Some(60.5), experiment_memory: Some(1 << 33) }
+    Limits {
+        study_seconds: Some(3600.0),
+        experiment_seconds: Some(60.5),
+        experiment_memory: Some(1 << 33),
+        ..Limits::default()
+    }
 }
 
 fn measures() -> Measures {

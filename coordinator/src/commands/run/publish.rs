@@ -1,0 +1,70 @@
+//! Writing the results of a study that still runs, so that it can be looked at: `results`, `explain`, `report.html`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ar_common::{Seq, StudyId};
+use ar_core::State;
+use ar_net::BlobStore;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use crate::results::{self, Report};
+
+/// Time between two writings, at least.
+const EVERY: Duration = Duration::from_secs(3);
+/// And as many times what the last one took, so that it costs the experiments next to nothing.
+const SHARE: u32 = 20;
+
+/// Writes the results now and then, beside the run.
+pub(super) struct Publisher {
+    pub(super) out: PathBuf,
+    pub(super) blobs: BlobStore,
+    pub(super) study: StudyId,
+    pub(super) rows: u64,
+    /// What was written last.
+    seen: Seq,
+    due: Instant,
+    writing: Option<JoinHandle<Duration>>,
+}
+
+impl Publisher {
+    pub(super) fn new(out: PathBuf, blobs: BlobStore, study: StudyId, rows: u64) -> Self {
+        Self { out, blobs, study, rows, seen: Seq(0), due: Instant::now() + EVERY, writing: None }
+    }
+
+    /// Writes what `state` holds if it is time and there is something new. It returns at once.
+    pub(super) async fn offer(&mut self, state: &State) {
+        if self.writing.as_ref().is_some_and(JoinHandle::is_finished) {
+            self.settle().await;
+        }
+        let ended = |study: &ar_core::Study| state.experiments_of(study).any(|e| !e.is_pending());
+        let known = state.studies.get(&self.study).is_some_and(ended);
+        if self.writing.is_some() || state.seq == self.seen || Instant::now() < self.due || !known {
+            return;
+        }
+        self.seen = state.seq;
+        let (state, study, rows) = (state.clone(), self.study.clone(), self.rows);
+        let (out, blobs) = (self.out.clone(), self.blobs.clone());
+        self.writing = Some(tokio::task::spawn_blocking(move || {
+            let began = Instant::now();
+            if let Some(report) = Report::of(&state, &study) {
+                let report = report.with_rows(rows);
+                let folder = out.join(results::folder_name(&report));
+                // The end of the run writes them again, and says what is wrong.
+                if let Err(error) = results::write(&folder, &report, &state, &blobs) {
+                    tracing::warn!(%error, "cannot write the results of a study that runs");
+                }
+            }
+            began.elapsed()
+        }));
+    }
+
+    /// Waits until nothing is being written: what is written later must not be overwritten by it.
+    pub(super) async fn settle(&mut self) {
+        if let Some(writing) = self.writing.take() {
+            let took = writing.await.unwrap_or(EVERY);
+            self.due = Instant::now() + EVERY.max(took * SHARE);
+        }
+    }
+}
