@@ -7,6 +7,7 @@
     reason = "a bench that prints"
 )]
 
+mod claims;
 mod optuna;
 mod report;
 mod run;
@@ -50,6 +51,12 @@ pub struct Args {
     /// What the verdict names after 60 experiments on three folds, judged on the others
     #[arg(long, requires = "folder")]
     split: bool,
+    /// Which pairs are called confirmed in spaces without an interaction, and in spaces with one
+    #[arg(long, conflicts_with_all = ["folder", "split"])]
+    interactions: bool,
+    /// Whether a family that the best configuration has is ever given up
+    #[arg(long, requires = "folder", conflicts_with = "split")]
+    pruning: bool,
     /// Only these strategies
     #[arg(long, value_delimiter = ',', value_parser = STRATEGIES)]
     strategies: Vec<String>,
@@ -75,6 +82,23 @@ fn compare(args: &Args) -> Result<(), String> {
         let jobs: Vec<(usize, u64)> = pairs(tables.len(), args.seeds);
         let gains = in_parallel(&jobs, |(t, seed)| split::gains(&tables[*t], *seed))?;
         report::splits(&tables, &jobs, &gains, args.json);
+        return Ok(());
+    }
+    if args.interactions {
+        let jobs: Vec<(bool, u64)> = [false, true]
+            .into_iter()
+            .flat_map(|planted| (0..args.seeds).map(move |s| (planted, s)))
+            .collect();
+        let claims = in_parallel(&jobs, |(planted, seed)| claims::interactions(*planted, *seed))?;
+        report::interactions(&jobs, &claims, args.json);
+        return Ok(());
+    }
+    if args.pruning {
+        let tables = tables.unwrap_or_default();
+        let jobs = pairs(tables.len(), args.seeds);
+        let max = args.max as usize;
+        let given_up = in_parallel(&jobs, |(t, seed)| claims::pruning(&tables[*t], *seed, max))?;
+        report::pruning(&tables, &jobs, &given_up, args.json);
         return Ok(());
     }
     let strategies: Vec<&str> = match args.strategies.is_empty() {

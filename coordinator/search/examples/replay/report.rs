@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::claims::{Claims, GivenUp};
 use crate::run::{Run, Runs, marks};
 use crate::split::{Gains, RULES, SAMPLERS};
 use crate::table::{Table, mean};
@@ -101,4 +102,70 @@ pub fn splits(tables: &[Table], jobs: &[(usize, u64)], gains: &[Gains], as_json:
             }
         }
     }
+}
+
+/// One row for the spaces without an interaction, one for those with.
+pub fn interactions(jobs: &[(bool, u64)], claims: &[Claims], as_json: bool) {
+    for planted in [false, true] {
+        let of: Vec<&Claims> =
+            jobs.iter().zip(claims).filter(|((p, _), _)| *p == planted).map(|(_, claims)| claims).collect();
+        let count = |which: &dyn Fn(&Claims) -> bool| of.iter().filter(|claims| which(claims)).count();
+        let false_ones = count(&|c| c.confirmed > usize::from(c.confirms_it));
+        let (confirmed, first) = (count(&|c| c.confirms_it), count(&|c| c.ranks_it_first));
+        let either = count(&|c| c.confirms_it || c.ranks_it_first);
+        if as_json {
+            let row = json!({"planted": planted, "spaces": of.len(), "with_false_ones": false_ones,
+                "confirmed": confirmed, "ranked_first": first, "either": either});
+            println!("{row}");
+            continue;
+        }
+        let spaces = of.len();
+        let (low, high) = interval(false_ones, spaces);
+        print!("planted {}: {spaces} spaces, ", u8::from(planted));
+        print!("{false_ones} with a false interaction ({low:.1} to {high:.1} %)");
+        if planted {
+            let (low, high) = interval(either, spaces);
+            print!("; the planted one confirmed in {confirmed}, first in {first}, ");
+            print!("either in {either} ({low:.1} to {high:.1} %)");
+        }
+        println!();
+    }
+}
+
+/// One row per table.
+pub fn pruning(tables: &[Table], jobs: &[(usize, u64)], given_up: &[GivenUp], as_json: bool) {
+    let row = |name: &str, of: &[&GivenUp]| {
+        let ever = of.iter().filter(|g| g.wrong > 0).count();
+        let at_the_end = of.iter().filter(|g| g.at_the_end).count();
+        let looks: usize = of.iter().map(|g| g.looks).sum();
+        let wrong: usize = of.iter().map(|g| g.wrong).sum();
+        let pruned = of.iter().map(|g| g.pruned).sum::<usize>() as f64 / of.len().max(1) as f64;
+        if as_json {
+            let row = json!({"table": name, "seeds": of.len(), "ever": ever, "at_the_end": at_the_end,
+                "looks": looks, "wrong_looks": wrong, "pruned_mean": pruned});
+            println!("{row}");
+            return;
+        }
+        let (low, high) = interval(ever, of.len());
+        println!(
+            "{name:24} the best one's family given up at some time in {ever} of {} runs ({low:.1} to {high:.1} %), \
+             at the end in {at_the_end}, in {wrong} of {looks} looks; {pruned:.1} given up at the end",
+            of.len()
+        );
+    };
+    for (t, table) in tables.iter().enumerate() {
+        let of: Vec<&GivenUp> =
+            jobs.iter().zip(given_up).filter(|((job, _), _)| *job == t).map(|(_, g)| g).collect();
+        row(&table.name, &of);
+    }
+    row("all", &given_up.iter().collect::<Vec<_>>());
+}
+
+/// The 95 % interval of a share, in percent (Wilson 1927).
+fn interval(hits: usize, of: usize) -> (f64, f64) {
+    let (n, z) = (of.max(1) as f64, 1.959_964_f64);
+    let share = hits as f64 / n;
+    let centre = (share + z * z / (2.0 * n)) / (1.0 + z * z / n);
+    let half = z * (share * (1.0 - share) / n + z * z / (4.0 * n * n)).sqrt() / (1.0 + z * z / n);
+    (100.0 * (centre - half).max(0.0), 100.0 * (centre + half).min(1.0))
 }

@@ -43,7 +43,7 @@ pub struct Ours {
     budget: Budget,
     seed: u64,
     sampler: Sampler,
-    search: Search,
+    pub search: Search,
     pub history: Vec<Observation>,
 }
 

@@ -79,6 +79,15 @@ impl Table {
         }
     }
 
+    /// The best combination of a file.
+    pub fn best_config(&self) -> Option<&Config> {
+        let Scores::Folds(folds) = &self.scores else {
+            return None;
+        };
+        let scored = folds.iter().filter_map(|(config, folds)| Some((mean(folds.as_deref()?), config)));
+        scored.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, config)| config)
+    }
+
     /// Whether `config` is among the best hundredth.
     pub fn is_top(&self, truth: f64) -> bool {
         truth >= self.top
