@@ -318,8 +318,14 @@ impl Actor {
                     let Some(entry) = self.core.state.studies.get(&study) else {
                         continue;
                     };
+                    let slots = self.core.live.workers.values().map(|worker| worker.slots).sum();
                     // The core's state may be ahead of `as_of`; the core revalidates what comes back.
-                    let request = planner::Request::new(&self.core.state, &study, entry, want, time);
+                    let request = planner::Request::new(
+                        &self.core.state,
+                        &study,
+                        entry,
+                        planner::Ask { want, time, slots },
+                    );
                     let messages = self.messages.clone();
                     let memory = self.memory.clone();
                     let planning = tokio::task::spawn_blocking(move || planner::plan(&request, &memory));

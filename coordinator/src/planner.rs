@@ -33,13 +33,26 @@ pub struct Request {
     search: SearchSpec,
     constraints: ar_common::Constraints,
     time: TimeLeft,
+    seconds: Option<f64>,
     want: usize,
     history: Vec<Observation>,
 }
 
+/// What is asked for, and with what.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask {
+    /// Experiments, at most.
+    pub want: usize,
+    /// How much of the study's time is left.
+    pub time: TimeLeft,
+    /// Experiments that run at once on all workers.
+    pub slots: u32,
+}
+
 impl Request {
     /// Takes what a plan needs from the state.
-    pub fn new(state: &State, id: &StudyId, study: &Study, want: usize, time: TimeLeft) -> Self {
+    pub fn new(state: &State, id: &StudyId, study: &Study, ask: Ask) -> Self {
+        let Ask { want, time, slots } = ask;
         Self {
             study: id.clone(),
             space: study.space.clone(),
@@ -49,6 +62,7 @@ impl Request {
             search: study.spec.search,
             constraints: study.spec.limits.constraints,
             time,
+            seconds: study.spec.limits.study_seconds.map(|seconds| seconds * f64::from(slots)),
             want,
             history: history(state, study),
         }
@@ -77,6 +91,7 @@ pub fn explain(study: &Study, history: &[Observation]) -> ar_search::Explanation
         metric: &study.spec.metric,
         budget: study.budget(),
         spent_time: false,
+        seconds: None,
         constraints: study.spec.limits.constraints,
         seed: study.spec.seed,
         search: study.spec.search,
@@ -91,6 +106,7 @@ pub fn plan(request: &Request, memory: &Memory) -> Planned {
         metric: &request.metric,
         budget: request.budget,
         spent_time: request.time != TimeLeft::All,
+        seconds: request.seconds,
         constraints: request.constraints,
         seed: request.seed,
         search: request.search,

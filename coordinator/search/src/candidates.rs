@@ -66,6 +66,8 @@ pub(crate) struct Sight<'s> {
     pub(crate) mark: Option<f64>,
     /// What is no longer worth trying.
     pub(crate) pruning: Pruning,
+    /// Logarithm of what a run takes, if that is what the budget runs out of.
+    pub(crate) seconds: Option<Marginals<'s>>,
 }
 
 impl<'s> Sight<'s> {
@@ -74,6 +76,7 @@ impl<'s> Sight<'s> {
         history: &'s History<'s>,
         model: Marginals<'s>,
         surrogate: Surrogate,
+        seconds: Option<Marginals<'s>>,
     ) -> Self {
         let settled = surrogate.settled();
         let complete = |point: &Point| history.find(point, Block::FIRST).is_some_and(|e| e.score().is_some());
@@ -90,7 +93,12 @@ impl<'s> Sight<'s> {
             leaders.push(grid.base());
         }
         let pruning = Pruning::new(grid, history, &surrogate, mark);
-        Self { grid, history, model, surrogate, leaders, mark, pruning }
+        Self { grid, history, model, surrogate, leaders, mark, pruning, seconds }
+    }
+
+    /// What a run of `point` is expected to take of the budget that binds, in any unit: one experiment, or its time.
+    pub(crate) fn price(&self, point: &Point) -> f64 {
+        self.seconds.as_ref().map_or(1.0, |model| model.predict(point).exp())
     }
 
     /// Searched options of a dimension that are not skipped for crashing.

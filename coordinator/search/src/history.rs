@@ -10,6 +10,9 @@ use crate::grid::{Grid, Point, Slot};
 /// Crashes of its own after which an option is skipped.
 const CRASHES: u32 = 3;
 
+/// Seconds that a run takes at least, beside its fits.
+const SHORTEST: f64 = 0.01;
+
 /// Complete runs after which the effects of folds are known well enough.
 const ENOUGH: usize = 16;
 
@@ -267,6 +270,16 @@ impl<'a> History<'a> {
             };
             let value = metric.gain(score, 0.0);
             value.is_finite().then_some(Sample { point, value, weight })
+        };
+        self.searched().filter_map(sample).collect()
+    }
+
+    /// Logarithms of the seconds that runs of the first split took.
+    pub(crate) fn seconds(&self, grid: &Grid<'_>) -> Vec<Sample> {
+        let sample = |entry: &Entry<'_>| {
+            let point = entry.point.clone().filter(|point| !grid.is_floor(point))?;
+            let seconds = entry.score().and(entry.measures)?.seconds.max(SHORTEST);
+            seconds.is_finite().then(|| Sample { point, value: seconds.ln(), weight: 1.0 })
         };
         self.searched().filter_map(sample).collect()
     }

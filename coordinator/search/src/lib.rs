@@ -81,6 +81,8 @@ pub struct Problem<'a> {
     pub budget: Budget,
     /// The study's time has passed the search's share of it: no more search, confirm what there is.
     pub spent_time: bool,
+    /// Seconds of evaluation that the study's time limit has room for on all slots together, if it has one.
+    pub seconds: Option<f64>,
     /// What a configuration must keep to, to be the answer.
     pub constraints: Constraints,
     /// Seed of every draw.
@@ -102,6 +104,9 @@ pub struct Suggestion {
     pub round: u32,
     /// Why, in a line that a person understands.
     pub reason: String,
+    /// The improvement over the best that the surrogate expects of it, in units of the metric; absent where it was not
+    /// asked: coverage, other samplers, confirmation.
+    pub expected_gain: Option<f64>,
 }
 
 /// What to do now.
@@ -274,6 +279,7 @@ fn search(
         mode,
         round,
         reason,
+        expected_gain: None,
     };
     let sampler = samplers::resolve(problem.search.sampler, grid);
     let mut suggestions = Vec::new();
@@ -294,7 +300,9 @@ fn search(
         return suggestions;
     }
     let surrogate = memory.surrogate(problem, grid, history);
-    let mut sight = Sight::new(grid, history, model, surrogate);
+    let seconds = history.seconds(grid);
+    let seconds = runs_out(problem, &seconds).then(|| Marginals::fit(grid, None, &seconds, Reach::All));
+    let mut sight = Sight::new(grid, history, model, surrogate, seconds);
     for point in &progress.taken {
         sight.model.expect(point);
         sight.surrogate.expect(point);
@@ -306,10 +314,18 @@ fn search(
             break;
         };
         let round = progress.suggest(pick.mode, pick.point.clone());
-        suggestions.push(suggestion(pick.mode, &pick.point, round, pick.reason));
+        let made = suggestion(pick.mode, &pick.point, round, pick.reason);
+        suggestions.push(Suggestion { expected_gain: pick.expected_gain, ..made });
     }
     memory.keep(problem.space, sight.surrogate);
     suggestions
+}
+
+/// Whether the study's time ends before its experiments do, at what they take on average; `seconds` are the logarithms
+/// of what those took that have ended.
+fn runs_out(problem: &Problem<'_>, seconds: &[history::Sample]) -> bool {
+    let each = history::mean(&seconds.iter().map(|s| s.value.exp()).collect::<Vec<_>>());
+    problem.seconds.is_some_and(|room| each * f64::from(problem.budget.total()) > room)
 }
 
 /// Replicates of the candidate, the base and squares; `None` if there is nothing to confirm or it is done.
@@ -347,6 +363,7 @@ fn confirm(
             block,
             mode: Mode::Narrow,
             round: problem.budget.round_of(spent + n),
+            expected_gain: None,
             reason: format!("confirmation: {who} on a fresh split, {}", grid.describe(&point)),
         }
     };

@@ -21,6 +21,8 @@ pub(crate) struct Pick {
     pub(crate) mode: Mode,
     pub(crate) point: Point,
     pub(crate) reason: String,
+    /// The improvement over the best that is expected of it, in units of the metric.
+    pub(crate) expected_gain: Option<f64>,
 }
 
 /// How far the experiments of this plan have come in the budget.
@@ -86,19 +88,28 @@ pub(crate) fn pick(
     let due = due(pool, sight, progress);
     let mut best: Option<(f64, usize)> = None;
     for (i, candidate) in pool.iter().enumerate().filter(|(_, c)| due.is_none_or(|mode| c.mode == mode)) {
-        let promise = expected_gain(sight, &candidate.point, WIDER);
+        let promise = expected_gain(sight, &candidate.point, WIDER) / sight.price(&candidate.point);
         if best.is_none_or(|(most, _)| promise > most) {
             best = Some((promise, i));
         }
     }
-    let Candidate { mode, point, why } = pool.swap_remove(best?.1);
-    pool.retain(|c| c.point != point);
-    sight.model.expect(&point);
-    sight.surrogate.expect(&point);
+    let candidate = pool.swap_remove(best?.1);
+    let pick = chosen(sight, pool, candidate);
     if progress.audits() {
         pool.clear();
     }
-    Some(Pick { mode, reason: why.text(sight.grid, &sight.leaders[0], &point), point })
+    Some(pick)
+}
+
+/// Takes a candidate: it counts as on its way from now on.
+fn chosen(sight: &mut Sight<'_>, pool: &mut Vec<Candidate>, candidate: Candidate) -> Pick {
+    let Candidate { mode, point, why } = candidate;
+    let expected_gain = expected_gain(sight, &point, 1.0);
+    let expected_gain = Some(sight.surrogate.in_units(expected_gain));
+    pool.retain(|c| c.point != point);
+    sight.model.expect(&point);
+    sight.surrogate.expect(&point);
+    Pick { mode, reason: why.text(sight.grid, &sight.leaders[0], &point), point, expected_gain }
 }
 
 /// The largest improvement that is expected of any candidate, in units of the metric.

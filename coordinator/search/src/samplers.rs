@@ -52,7 +52,9 @@ pub(crate) fn picks(
         all.shuffle(rng);
         let open = all.into_iter().filter(|point| open(grid, history, &taken, point)).take(want);
         let reason = |point: &Point| format!("the grid: {}", grid.describe(point));
-        return open.map(|point| Pick { mode: Mode::Explore, reason: reason(&point), point }).collect();
+        return open
+            .map(|point| Pick { mode: Mode::Explore, reason: reason(&point), point, expected_gain: None })
+            .collect();
     }
     while picks.len() < want {
         let estimated = if sampler == Sampler::Tpe { tpe(grid, history, samples, &taken, rng) } else { None };
@@ -60,7 +62,7 @@ pub(crate) fn picks(
             Some(point) => {
                 let reason =
                     format!("more often among the good than among the others: {}", grid.describe(&point));
-                Pick { mode: Mode::Exploit, reason, point }
+                Pick { mode: Mode::Exploit, reason, point, expected_gain: None }
             }
             None => {
                 let Some(point) = drawn(grid, history, &taken, rng) else {
@@ -70,6 +72,7 @@ pub(crate) fn picks(
                     mode: Mode::Explore,
                     reason: format!("drawn at random: {}", grid.describe(&point)),
                     point,
+                    expected_gain: None,
                 }
             }
         };

@@ -9,8 +9,8 @@ use rand_chacha::ChaCha8Rng;
 use crate::strategies::{Ours, Strategy, normal, observation, outcome};
 use crate::table::{Table, space};
 
-/// Dimensions of a space with known interactions, and options in each.
-const SHAPE: (usize, usize) = (5, 4);
+/// Dimensions of the spaces with known interactions, and options in each.
+pub const SHAPES: [(usize, usize); 3] = [(4, 3), (5, 4), (8, 3)];
 /// Experiments of the search; the confirmation has a quarter as many beside them.
 const EXPERIMENTS: usize = 60;
 /// Folds of a score.
@@ -32,15 +32,14 @@ pub struct Claims {
     pub ranks_it_first: bool,
 }
 
-/// A space with main effects and, if asked for, one pair of options that do more (or less) together.
+/// A space with main effects and, if asked for, one pair of options that do more together.
 struct Truth {
     main: Vec<Vec<f64>>,
     planted: Option<([(usize, usize); 2], f64)>,
 }
 
 impl Truth {
-    fn draw(rng: &mut ChaCha8Rng, planted: bool) -> Self {
-        let (dimensions, options) = SHAPE;
+    fn draw(rng: &mut ChaCha8Rng, (dimensions, options): (usize, usize), planted: bool) -> Self {
         let each = (1.0 / dimensions as f64).sqrt();
         let mut main: Vec<Vec<f64>> =
             (0..dimensions).map(|_| (0..options).map(|_| normal(rng) * each).collect()).collect();
@@ -49,8 +48,7 @@ impl Truth {
             let a = rng.random_range(0..dimensions - 1);
             let b = rng.random_range(a + 1..dimensions);
             let slots = [a, b].map(|d| (d, rng.random_range(1..options)));
-            let sign = if rng.random() { 1.0 } else { -1.0 };
-            (slots, sign * EFFECT * RESIDUAL)
+            (slots, EFFECT * RESIDUAL)
         });
         Self { main, planted }
     }
@@ -75,17 +73,16 @@ fn index(option: &str) -> usize {
     option.strip_prefix('o').and_then(|o| o.parse().ok()).unwrap_or(0)
 }
 
-fn synthetic() -> Result<Space, String> {
-    let (dimensions, options) = SHAPE;
+fn synthetic((dimensions, options): (usize, usize)) -> Result<Space, String> {
     let slot = |d| (format!("d{d}"), (0..options).map(|o| format!("o{o}")).collect());
     space(&(0..dimensions).map(slot).collect::<Vec<_>>())
 }
 
 /// A whole study, confirmation too, on a space with or without an interaction.
-pub fn interactions(planted: bool, seed: u64) -> Result<Claims, String> {
+pub fn interactions(shape: (usize, usize), planted: bool, seed: u64) -> Result<Claims, String> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let truth = Truth::draw(&mut rng, planted);
-    let mut ours = Ours::new(&synthetic()?, Sampler::Gp, seed, EXPERIMENTS);
+    let truth = Truth::draw(&mut rng, shape, planted);
+    let mut ours = Ours::new(&synthetic(shape)?, Sampler::Gp, seed, EXPERIMENTS);
     whole(&mut ours, |config| {
         let truth = truth.of(config);
         let each = RESIDUAL * (FOLDS as f64).sqrt();

@@ -85,11 +85,10 @@ fn compare(args: &Args) -> Result<(), String> {
         return Ok(());
     }
     if args.interactions {
-        let jobs: Vec<(bool, u64)> = [false, true]
-            .into_iter()
-            .flat_map(|planted| (0..args.seeds).map(move |s| (planted, s)))
-            .collect();
-        let claims = in_parallel(&jobs, |(planted, seed)| claims::interactions(*planted, *seed))?;
+        let spaces = claims::SHAPES.into_iter().flat_map(|shape| [(shape, false), (shape, true)]);
+        let jobs: Vec<_> = spaces.flat_map(|space| (0..args.seeds).map(move |seed| (space, seed))).collect();
+        let claims =
+            in_parallel(&jobs, |((shape, planted), seed)| claims::interactions(*shape, *planted, *seed))?;
         report::interactions(&jobs, &claims, args.json);
         return Ok(());
     }

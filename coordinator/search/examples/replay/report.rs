@@ -104,24 +104,31 @@ pub fn splits(tables: &[Table], jobs: &[(usize, u64)], gains: &[Gains], as_json:
     }
 }
 
-/// One row for the spaces without an interaction, one for those with.
-pub fn interactions(jobs: &[(bool, u64)], claims: &[Claims], as_json: bool) {
-    for planted in [false, true] {
+/// Dimensions and options of a space, and whether an interaction was planted.
+type Kind = ((usize, usize), bool);
+
+/// One row for the spaces of a shape without an interaction, one for those with.
+pub fn interactions(jobs: &[(Kind, u64)], claims: &[Claims], as_json: bool) {
+    let mut kinds: Vec<Kind> = jobs.iter().map(|(kind, _)| *kind).collect();
+    kinds.dedup();
+    for kind in kinds {
+        let ((dimensions, options), planted) = kind;
         let of: Vec<&Claims> =
-            jobs.iter().zip(claims).filter(|((p, _), _)| *p == planted).map(|(_, claims)| claims).collect();
+            jobs.iter().zip(claims).filter(|((k, _), _)| *k == kind).map(|(_, claims)| claims).collect();
         let count = |which: &dyn Fn(&Claims) -> bool| of.iter().filter(|claims| which(claims)).count();
         let false_ones = count(&|c| c.confirmed > usize::from(c.confirms_it));
         let (confirmed, first) = (count(&|c| c.confirms_it), count(&|c| c.ranks_it_first));
         let either = count(&|c| c.confirms_it || c.ranks_it_first);
         if as_json {
-            let row = json!({"planted": planted, "spaces": of.len(), "with_false_ones": false_ones,
+            let row = json!({"dimensions": dimensions, "options": options, "planted": planted, "spaces": of.len(), "with_false_ones": false_ones,
                 "confirmed": confirmed, "ranked_first": first, "either": either});
             println!("{row}");
             continue;
         }
         let spaces = of.len();
         let (low, high) = interval(false_ones, spaces);
-        print!("planted {}: {spaces} spaces, ", u8::from(planted));
+        let with = if planted { "an interaction" } else { "none" };
+        print!("{dimensions}x{options} with {with}: {spaces} spaces, ");
         print!("{false_ones} with a false interaction ({low:.1} to {high:.1} %)");
         if planted {
             let (low, high) = interval(either, spaces);

@@ -72,6 +72,7 @@ impl Ours {
             space: &self.space,
             metric: &self.metric,
             budget: self.budget,
+            seconds: None,
             spent_time: false,
             constraints: Constraints::default(),
             seed: self.seed,

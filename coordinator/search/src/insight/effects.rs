@@ -3,7 +3,7 @@
 use super::{Effect, Importance, REACH, choice};
 use crate::grid::{Grid, Point};
 use crate::history::History;
-use crate::surrogate::Surrogate;
+use crate::surrogate::{Surrogate, Whitened};
 
 /// Contexts over which an effect is averaged.
 const CONTEXTS: usize = 16;
@@ -12,13 +12,14 @@ const CONTEXTS: usize = 16;
 pub(crate) fn effects(grid: &Grid<'_>, history: &History<'_>, surrogate: &Surrogate) -> Vec<Effect> {
     let contexts = contexts(surrogate);
     let mut effects = Vec::new();
+    let mut known = Whitened::default();
     for (d, axis) in grid.axes.iter().enumerate() {
         for option in axis.searched.iter().copied().filter(|o| *o != 0) {
             let runs = history.tally((d, option)).succeeded;
             if runs == 0 {
                 continue;
             }
-            if let Some((gain, deviation)) = gain(grid, surrogate, &contexts, (d, option)) {
+            if let Some((gain, deviation)) = gain(grid, surrogate, &contexts, (d, option), &mut known) {
                 let (low, high) = (gain - REACH * deviation, gain + REACH * deviation);
                 effects.push(Effect { choice: choice(grid, (d, option)), gain, low, high, runs });
             }
@@ -40,6 +41,7 @@ fn gain(
     surrogate: &Surrogate,
     contexts: &[Point],
     (d, option): (usize, u32),
+    known: &mut Whitened,
 ) -> Option<(f64, f64)> {
     let mut pairs = Vec::new();
     for context in contexts {
@@ -51,7 +53,7 @@ fn gain(
     let share = 1.0 / pairs.len() as f64;
     let terms: Vec<(f64, &Point)> =
         pairs.iter().flat_map(|(without, with)| [(share, with), (-share, without)]).collect();
-    (!terms.is_empty()).then(|| surrogate.contrast(&terms))
+    (!terms.is_empty()).then(|| surrogate.contrast(&terms, known))
 }
 
 fn replaced(point: &Point, d: usize, option: u32) -> Point {

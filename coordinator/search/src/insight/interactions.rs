@@ -12,7 +12,7 @@ use ar_common::{Block, Metric};
 use super::{Interaction, REACH, Status, choice};
 use crate::grid::{Grid, Point, Slot, changes};
 use crate::history::History;
-use crate::surrogate::Surrogate;
+use crate::surrogate::{Surrogate, Whitened};
 use crate::verdict::{fold_scores, paired_test};
 
 /// Pairs that are measured again, at most.
@@ -63,6 +63,7 @@ fn pairs(grid: &Grid<'_>, surrogate: &Surrogate) -> Vec<Pair> {
     slots.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
     slots.truncate(OPTIONS);
     let mut pairs = Vec::new();
+    let mut known = Whitened::default();
     for (i, (_, a)) in slots.iter().enumerate() {
         for (_, b) in slots[i + 1..].iter().filter(|(_, b)| b.0 != a.0) {
             let pair = if a < b { [*a, *b] } else { [*b, *a] };
@@ -72,7 +73,7 @@ fn pairs(grid: &Grid<'_>, surrogate: &Surrogate) -> Vec<Pair> {
             };
             let signs = [1.0, -1.0, -1.0, 1.0];
             let terms: Vec<(f64, &Point)> = signs.into_iter().zip(&cells).collect();
-            let (delta, deviation) = surrogate.contrast(&terms);
+            let (delta, deviation) = surrogate.contrast(&terms, &mut known);
             pairs.push(Pair { slots: pair, cells: cells.clone(), delta, deviation });
         }
     }

@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 
 use self::fit::Datum;
 use self::kernel::{Kernel, Layout};
-pub(crate) use self::posterior::{Belief, Pool, Posterior, Row};
+pub(crate) use self::posterior::{Belief, Pool, Posterior, Row, Whitened};
 use self::scaling::Scaling;
 use crate::grid::{Grid, Point};
 
@@ -139,8 +139,8 @@ impl Surrogate {
     }
 
     /// Mean and standard deviation, in units of the metric, of a weighted sum of scores whose weights add up to 0.
-    pub(crate) fn contrast(&self, terms: &[(f64, &Point)]) -> (f64, f64) {
-        let belief = self.posterior.contrast(terms);
+    pub(crate) fn contrast(&self, terms: &[(f64, &Point)], known: &mut Whitened) -> (f64, f64) {
+        let belief = self.posterior.contrast(terms, known);
         (self.scaling.in_units(belief.mean), self.scaling.in_units(belief.deviation()))
     }
 }

@@ -125,22 +125,31 @@ impl Posterior {
         Belief { mean, variance }
     }
 
-    /// Mean and variance of a weighted sum of scores, e.g. of the contrast of a 2x2 table.
-    pub(crate) fn contrast(&self, terms: &[(f64, &Point)]) -> Belief {
+    /// Variance of a weighted sum of scores before anything was measured.
+    pub(crate) fn prior(&self, terms: &[(f64, &Point)]) -> f64 {
+        let row = |(weight, point): &(f64, &Point)| -> f64 {
+            terms.iter().map(|(other, partner)| weight * other * self.kernel.covariance(point, partner)).sum()
+        };
+        terms.iter().map(row).sum()
+    }
+
+    /// Mean and variance of a weighted sum of scores, e.g. of the contrast of a 2x2 table. What `known` holds is not
+    /// whitened again.
+    pub(crate) fn contrast(&self, terms: &[(f64, &Point)], known: &mut Whitened) -> Belief {
         let mut mean = 0.0;
         let mut whitened = vec![0.0; self.rows.len()];
-        let mut variance = 0.0;
         for (weight, point) in terms {
-            let v = self.whiten(point);
-            mean += weight * dot(&v, &self.whitened);
-            whitened.iter_mut().zip(&v).for_each(|(sum, v)| *sum += weight * v);
-            for (other, partner) in terms {
-                variance += weight * other * self.kernel.covariance(point, partner);
-            }
+            let v = known.0.entry((*point).clone()).or_insert_with(|| self.whiten(point));
+            mean += weight * dot(v, &self.whitened);
+            whitened.iter_mut().zip(v.iter()).for_each(|(sum, v)| *sum += weight * v);
         }
-        Belief { mean, variance: variance - squares(&whitened) }.proper()
+        Belief { mean, variance: self.prior(terms) - squares(&whitened) }.proper()
     }
 }
+
+/// Configurations that several contrasts have in common, whitened once. For one posterior as it stands.
+#[derive(Debug, Default)]
+pub(crate) struct Whitened(BTreeMap<Point, Vec<f64>>);
 
 /// Candidates whose beliefs follow a posterior.
 #[derive(Debug, Clone, Default)]

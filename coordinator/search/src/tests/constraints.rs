@@ -76,7 +76,7 @@ fn what_breaks_them_leads_nobody_and_its_scores_teach() {
     assert!(tried > 0 && samples.len() > tried);
     let surrogate = Search::default().surrogate(&lab.problem(), &grid, &history);
     let model = Marginals::fit(&grid, Some(&history), &samples, Reach::Good);
-    let sight = Sight::new(&grid, &history, model, surrogate);
+    let sight = Sight::new(&grid, &history, model, surrogate, None);
     assert!(!sight.leaders.is_empty() && sight.leaders.iter().all(|leader| leader[0] != 1));
     let effects = explain(&lab.problem(), &lab.history).effects;
     let large = effects.iter().find(|e| e.choice.dimension == "d0" && e.choice.option == "o1").unwrap();
