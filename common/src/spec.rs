@@ -79,6 +79,17 @@ pub struct Splits {
 }
 
 impl Splits {
+    /// Rows that a fold is tested on, per row that it is trained on: what the scores of a cross-validation have in common
+    /// grows with it. Forward in time fold `i` is tested on one part and trained on `i`; the mean over the folds. 1 where
+    /// there is one fold only.
+    pub fn test_share(&self) -> f64 {
+        match (self.folds, self.time.is_some()) {
+            (0 | 1, _) => 1.0,
+            (folds, false) => 1.0 / f64::from(folds - 1),
+            (folds, true) => (1..=folds).map(|i| 1.0 / f64::from(i)).sum::<f64>() / f64::from(folds),
+        }
+    }
+
     /// Rows that one whole cross-validation predicts, of a table with so many. Where groups or classes are sealed whole
     /// it may be off by a few; a further split by time leaves out a few of the newest.
     pub fn predicted_rows(&self, rows: u64) -> u64 {

@@ -274,6 +274,31 @@ impl<'a> History<'a> {
         self.searched().filter_map(sample).collect()
     }
 
+    /// [`History::samples`], and what fresh splits gave, set right for how much higher a split scores than the first one.
+    pub(crate) fn all_samples(&self, grid: &Grid<'_>, metric: &Metric) -> Vec<Sample> {
+        let mut splits: BTreeMap<u32, Vec<(&Point, f64)>> = BTreeMap::new();
+        for entry in self.entries.iter().filter(|e| e.repeat().is_some_and(|repeat| repeat > 0)) {
+            let point = entry.point.as_ref().filter(|point| !grid.is_floor(point));
+            if let (Some(point), Some(repeat), Some(score)) = (point, entry.repeat(), entry.score()) {
+                splits.entry(repeat).or_default().push((point, metric.gain(score, 0.0)));
+            }
+        }
+        let first = |point: &Point| Some(metric.gain(self.find(point, Block::FIRST)?.score()?, 0.0));
+        let mut samples = self.samples(grid, metric);
+        for runs in splits.into_values() {
+            let higher: Vec<f64> =
+                runs.iter().filter_map(|(point, value)| Some(value - first(point)?)).collect();
+            let level = if higher.len() > 1 { mean(&higher) } else { 0.0 };
+            let sample = |(point, value): (&Point, f64)| Sample {
+                point: point.clone(),
+                value: value - level,
+                weight: 1.0,
+            };
+            samples.extend(runs.into_iter().map(sample));
+        }
+        samples
+    }
+
     /// Logarithms of the seconds that runs of the first split took.
     pub(crate) fn seconds(&self, grid: &Grid<'_>) -> Vec<Sample> {
         let sample = |entry: &Entry<'_>| {
@@ -296,11 +321,7 @@ impl<'a> History<'a> {
     fn fold_effects(&self) -> Vec<f64> {
         let mut rows = self.complete_folds();
         rows.truncate(ENOUGH);
-        let n = rows.len().max(1) as f64;
-        let means: Vec<f64> =
-            (0..self.folds).map(|j| rows.iter().map(|row| row[j]).sum::<f64>() / n).collect();
-        let level = mean(&means);
-        means.into_iter().map(|m| m - level).collect()
+        effects_of(&rows)
     }
 
     /// Variance of a configuration's mean that comes from the folds alone: the residual variance of
@@ -312,13 +333,17 @@ impl<'a> History<'a> {
         if rows.len() < 2 || self.folds < 2 {
             return 0.0;
         }
-        let effects = self.fold_effects();
-        let residuals = rows.iter().flat_map(|row| {
-            let level = mean(row);
-            row.iter().zip(&effects).map(move |(score, effect)| (score - level - effect).powi(2))
-        });
-        let freedom = ((rows.len() - 1) * (self.folds - 1)) as f64;
-        residuals.sum::<f64>() / freedom / self.folds as f64
+        let (variance, _) = residual(&rows, &effects_of(&rows));
+        variance / self.folds as f64
+    }
+
+    /// Variance of one fold's score that configuration and fold do not explain, among the best complete runs, one in
+    /// `part` and four at least; and its degrees of freedom.
+    pub(crate) fn spread(&self, metric: &Metric, part: usize) -> (f64, f64) {
+        let mut rows = self.complete_folds();
+        rows.sort_by(|a, b| metric.gain(mean(b), mean(a)).total_cmp(&0.0));
+        rows.truncate(rows.len().div_ceil(part).max(4));
+        residual(&rows, &effects_of(&rows))
     }
 
     /// The complete cross-validations of one configuration: repeat and measures. A duplicate stands
@@ -341,6 +366,26 @@ impl<'a> History<'a> {
         }
         by_config
     }
+}
+
+/// How much higher each fold scores than the mean of all.
+fn effects_of(rows: &[&[f64]]) -> Vec<f64> {
+    let folds = rows.first().map_or(0, |row| row.len());
+    let means: Vec<f64> =
+        (0..folds).map(|j| rows.iter().map(|row| row[j]).sum::<f64>() / rows.len() as f64).collect();
+    let level = mean(&means);
+    means.into_iter().map(|m| m - level).collect()
+}
+
+/// Variance that is left of a two-way table of configurations and folds, and its degrees of freedom.
+fn residual(rows: &[&[f64]], effects: &[f64]) -> (f64, f64) {
+    let freedom = (rows.len().saturating_sub(1) * effects.len().saturating_sub(1)) as f64;
+    let squares = |row: &&[f64]| -> f64 {
+        let level = mean(row);
+        row.iter().zip(effects).map(|(score, effect)| (score - level - effect).powi(2)).sum()
+    };
+    let left: f64 = rows.iter().map(squares).sum();
+    (left / freedom.max(1.0), freedom)
 }
 
 pub(crate) fn mean(values: &[f64]) -> f64 {

@@ -18,6 +18,7 @@ mod history;
 mod insight;
 mod marginals;
 mod modes;
+mod paired;
 pub mod pareto;
 mod samplers;
 mod surrogate;
@@ -37,16 +38,17 @@ use rand_chacha::ChaCha8Rng;
 pub use contributions::{Contribution, Ranked, contributions, ranking};
 pub use coverage::uncovered;
 pub use insight::{COVERAGE, Effect, Explanation, Importance, Interaction, Pruned, Status};
-pub use verdict::{LEVEL, PairedTest, paired_test};
+pub use paired::{PairedTest, Prior, paired_test};
+pub use verdict::LEVEL;
 
 use candidates::Sight;
 use confirm::Agenda;
 use grid::{Grid, Point};
-use history::{History, whole};
-use insight::Pruning;
+use history::{History, Sample, whole};
+use insight::{Pair, Pruning};
 use marginals::{Marginals, Reach};
 use modes::Progress;
-use surrogate::{Score, Surrogate};
+use surrogate::{Below, Score, Surrogate};
 
 /// Failures without a single success after which nothing more is tried: then it is not the options.
 const HOPELESS: usize = 12;
@@ -83,6 +85,8 @@ pub struct Problem<'a> {
     pub spent_time: bool,
     /// Seconds of evaluation that the study's time limit has room for on all slots together, if it has one.
     pub seconds: Option<f64>,
+    /// Rows that a fold is tested on, per row that it is trained on; see [`ar_common::spec::Splits::test_share`].
+    pub test_share: f64,
     /// What a configuration must keep to, to be the answer.
     pub constraints: Constraints,
     /// Seed of every draw.
@@ -135,6 +139,8 @@ pub fn plan(problem: &Problem<'_>, history: &[Observation], want: usize) -> Plan
 pub struct Search {
     /// For which space, and what.
     surrogate: Option<(Space, Surrogate)>,
+    /// The same for what is told of pairs.
+    teacher: Option<(Space, Surrogate)>,
 }
 
 impl Search {
@@ -146,20 +152,20 @@ impl Search {
         }
     }
 
-    /// The surrogate for what is known now.
+    /// The surrogate by which the search goes.
     fn surrogate(&mut self, problem: &Problem<'_>, grid: &Grid<'_>, history: &History<'_>) -> Surrogate {
-        let last = self.surrogate.take().filter(|(space, _)| space == problem.space).map(|(_, last)| last);
+        let last = taken(&mut self.surrogate, problem);
+        modelled(last, problem, (grid, Below::Near), history, &history.samples(grid, problem.metric))
+    }
+
+    /// The pairs that are worth measuring again.
+    fn claims(&mut self, problem: &Problem<'_>, grid: &Grid<'_>, history: &History<'_>) -> Vec<Pair> {
+        let last = taken(&mut self.teacher, problem);
         let samples = history.samples(grid, problem.metric);
-        let scores: Vec<Score> = samples
-            .iter()
-            .map(|s| Score { point: s.point.clone(), value: s.value, weight: s.weight })
-            .collect();
-        let pending: Vec<Point> = history.on_their_way().cloned().collect();
-        let in_sight = |n: usize| {
-            let model = Marginals::fit(grid, None, &samples[..n], Reach::Good);
-            candidates::in_sight(grid, &model, &mut generator(problem, n))
-        };
-        Surrogate::new(last, grid, &scores, &pending, |n| history.noise(n), in_sight)
+        let teacher = modelled(last, problem, (grid, Below::Far), history, &samples);
+        let claims = insight::claims(grid, &teacher);
+        self.teacher = Some((problem.space.clone(), teacher));
+        claims
     }
 
     /// The configuration to be compared with the base.
@@ -173,6 +179,29 @@ impl Search {
     fn keep(&mut self, space: &Space, surrogate: Surrogate) {
         self.surrogate = Some((space.clone(), surrogate));
     }
+}
+
+/// What was kept, if it is for the same space.
+fn taken(kept: &mut Option<(Space, Surrogate)>, problem: &Problem<'_>) -> Option<Surrogate> {
+    kept.take().filter(|(space, _)| space == problem.space).map(|(_, last)| last)
+}
+
+/// A surrogate of `samples`; `last` saves work if it is of the same study.
+fn modelled(
+    last: Option<Surrogate>,
+    problem: &Problem<'_>,
+    (grid, below): (&Grid<'_>, Below),
+    history: &History<'_>,
+    samples: &[Sample],
+) -> Surrogate {
+    let scores: Vec<Score> =
+        samples.iter().map(|s| Score { point: s.point.clone(), value: s.value, weight: s.weight }).collect();
+    let pending: Vec<Point> = history.on_their_way().cloned().collect();
+    let in_sight = |n: usize| {
+        let model = Marginals::fit(grid, None, &samples[..n], Reach::Good);
+        candidates::in_sight(grid, &model, &mut generator(problem, n))
+    };
+    Surrogate::new(last, (grid, below), &scores, &pending, |n| history.noise(n), in_sight)
 }
 
 /// The generator of the draws of a plan that rests on `scores` scores.
@@ -228,10 +257,13 @@ pub fn explain(problem: &Problem<'_>, history: &[Observation]) -> Explanation {
     let best = surrogate.settled().into_iter().max_by(|a, b| higher(rank(a), rank(b)));
     let pruning = Pruning::new(&grid, &history, &surrogate, best.map(|(_, mark)| mark));
     let best = best.map(|(point, _)| grid.config(point));
+    let samples = history.all_samples(&grid, problem.metric);
+    let teacher = modelled(None, problem, (&grid, Below::Far), &history, &samples);
+    let judged = (problem.metric, problem.test_share);
     Explanation {
-        importance: insight::importance(&grid, &surrogate),
-        effects: insight::effects(&grid, &history, &surrogate),
-        interactions: insight::interactions(&grid, &history, &surrogate, problem.metric),
+        importance: insight::importance(&grid, &teacher),
+        effects: insight::effects(&grid, &history, &teacher),
+        interactions: insight::interactions(&grid, &history, &teacher, judged),
         pruned: insight::pruned(&grid, &history, &pruning, best.as_ref()),
         uncovered,
     }
@@ -239,7 +271,7 @@ pub fn explain(problem: &Problem<'_>, history: &[Observation]) -> Explanation {
 
 fn end(memory: &mut Search, problem: &Problem<'_>, grid: &Grid<'_>, history: &History<'_>) -> Plan {
     let candidate = memory.candidate(problem, grid, history);
-    match verdict::judge(grid, history, problem.metric, candidate) {
+    match verdict::judge(grid, history, (problem.metric, problem.test_share), candidate) {
         Some(verdict) => Plan::Conclude(verdict),
         None if history.any_score() => {
             let reason =
@@ -323,7 +355,7 @@ fn search(
 
 /// Whether the study's time ends before its experiments do, at what they take on average; `seconds` are the logarithms
 /// of what those took that have ended.
-fn runs_out(problem: &Problem<'_>, seconds: &[history::Sample]) -> bool {
+fn runs_out(problem: &Problem<'_>, seconds: &[Sample]) -> bool {
     let each = history::mean(&seconds.iter().map(|s| s.value.exp()).collect::<Vec<_>>());
     problem.seconds.is_some_and(|room| each * f64::from(problem.budget.total()) > room)
 }
@@ -343,8 +375,8 @@ fn confirm(
     }
     let surrogate = memory.surrogate(problem, grid, history);
     let candidate = confirm::candidate(grid, history, &surrogate);
-    let claims = insight::claims(grid, &surrogate);
     memory.keep(problem.space, surrogate);
+    let claims = memory.claims(problem, grid, history);
     let agenda = Agenda { candidate: candidate?, claims, early };
     let base = history.find(&grid.base(), Block::FIRST)?;
     let cancelled = matches!(base.observation.outcome, Some(Outcome::Cancelled { .. }));

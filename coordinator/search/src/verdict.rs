@@ -1,77 +1,30 @@
 //! Is anything shown to beat the base? One comparison, decided before it was measured.
 
 use ar_common::{Measures, Metric, Verdict};
-use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use crate::grid::{Grid, Point, changes};
 use crate::history::{History, mean};
+use crate::paired::{PairedTest, Prior, paired_test};
 
 /// The level of the verdict.
 pub const LEVEL: f64 = 0.10;
 
-/// The comparison of two configurations on the same folds.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct PairedTest {
-    /// Mean difference, positive is better.
-    pub difference: f64,
-    /// Lower end of the one-sided interval of the difference.
-    pub low: f64,
-    /// One-sided p value of "not better".
-    pub p_value: f64,
-    /// Differences seen.
-    pub pairs: u32,
-}
-
-/// One-sided paired t test for cross-validation, with the variance corrected for training sets that overlap.
-///
-/// `t = mean(d) / sqrt((1/n + test/train) var(d))` with `n - 1` degrees of freedom, where `test/train` is
-/// `1 / (folds - 1)` (Nadeau and Bengio 2003, "Inference for the generalization error", Machine Learning 52,
-/// eq. 9; over repeated cross-validation as in Bouckaert and Frank 2004). With one fold per repeat the ratio
-/// is not known and is taken as 1.
-///
-/// Without variance t says nothing. Then all differences are equal: zero or less is not better (p = 1); a
-/// gain is judged by the sign test on the folds of one split, p = 2^-folds, as further splits of the same
-/// rows are no new evidence on that. With fewer than two pairs nothing is shown (p = 1), and `low` is the
-/// difference, or 0 if that is positive: an interval that would be infinite cannot be journaled.
-pub fn paired_test(differences: &[f64], folds: usize, level: f64) -> PairedTest {
-    let n = differences.len() as f64;
-    let difference = mean(differences);
-    let result =
-        |p_value: f64, low: f64| PairedTest { difference, low, p_value, pairs: differences.len() as u32 };
-    if differences.len() < 2 {
-        return result(1.0, difference.min(0.0));
-    }
-    let variance = differences.iter().map(|d| (d - difference).powi(2)).sum::<f64>() / (n - 1.0);
-    // Scores of 0.9 and 0.8 differ by 0.1 only up to rounding.
-    let rounding = 1e-12 * differences.iter().fold(1.0, |most: f64, d| most.max(d.abs()));
-    if variance.sqrt() <= rounding {
-        let p = if difference > rounding { 0.5_f64.powi(folds.min(differences.len()) as i32) } else { 1.0 };
-        return result(p, if p <= level { difference } else { difference.min(0.0) });
-    }
-    let ratio = if folds > 1 { 1.0 / (folds as f64 - 1.0) } else { 1.0 };
-    let error = ((1.0 / n + ratio) * variance).sqrt();
-    let Ok(student) = StudentsT::new(0.0, 1.0, n - 1.0) else {
-        return result(1.0, difference.min(0.0));
-    };
-    let p = student.sf(difference / error).clamp(0.0, 1.0);
-    result(p, difference - student.inverse_cdf(1.0 - level) * error)
-}
-
-/// The differences of the folds that both have, over all repeats, and how many folds a repeat has.
+/// The differences of the folds that both have, over all fresh splits. The first split chose the candidate, so it is
+/// asked only where there is no other.
 fn differences(metric: &Metric, history: &History<'_>, point: &Point, base: &Point) -> Paired {
     let mut paired = Paired::default();
     let other = history.runs(base);
-    for (repeat, ours) in history.runs(point) {
-        let Some(theirs) = other.get(&repeat) else {
-            continue;
-        };
-        let (a, b) = (fold_scores(ours), fold_scores(theirs));
-        if a.len() == b.len() {
-            paired.differences.extend(a.iter().zip(&b).map(|(a, b)| metric.gain(*a, *b)));
-            paired.folds = paired.folds.max(a.len());
-            paired.ours.extend(a);
-            paired.theirs.extend(b);
-        }
+    let both = |(repeat, ours)| Some((repeat, fold_scores(ours), fold_scores(other.get(&repeat)?)));
+    let mut splits: Vec<(u32, Vec<f64>, Vec<f64>)> =
+        history.runs(point).into_iter().filter_map(both).collect();
+    splits.retain(|(_, a, b)| a.len() == b.len());
+    if splits.iter().any(|(repeat, ..)| *repeat > 0) {
+        splits.retain(|(repeat, ..)| *repeat > 0);
+    }
+    for (_, a, b) in splits {
+        paired.differences.extend(a.iter().zip(&b).map(|(a, b)| metric.gain(*a, *b)));
+        paired.ours.extend(a);
+        paired.theirs.extend(b);
     }
     paired
 }
@@ -79,7 +32,6 @@ fn differences(metric: &Metric, history: &History<'_>, point: &Point, base: &Poi
 #[derive(Default)]
 struct Paired {
     differences: Vec<f64>,
-    folds: usize,
     ours: Vec<f64>,
     theirs: Vec<f64>,
 }
@@ -96,7 +48,7 @@ pub(crate) fn fold_scores(measures: &Measures) -> Vec<f64> {
 pub(crate) fn judge(
     grid: &Grid<'_>,
     history: &History<'_>,
-    metric: &Metric,
+    (metric, test_share): (&Metric, f64),
     candidate: Option<Point>,
 ) -> Option<Verdict> {
     let base = grid.base();
@@ -139,7 +91,8 @@ pub(crate) fn judge(
         return Some(verdict(&base, format!("{nothing}: the base is kept{note}")));
     };
     let paired = differences(metric, history, &candidate, &base);
-    let test = paired_test(&paired.differences, paired.folds, LEVEL);
+    let prior = Prior::of(history, metric, test_share, 2.0);
+    let test = paired_test(&paired.differences, prior, LEVEL);
     let beats_base = test.p_value <= LEVEL && test.difference > 0.0;
     let mean_of = |scores: &[f64]| (!scores.is_empty()).then(|| mean(scores));
     Some(Verdict {
@@ -222,59 +175,6 @@ fn digits(value: f64, wanted: i32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const FIVE: [f64; 5] = [0.02, 0.01, 0.03, 0.0, 0.02];
-
-    fn near(a: f64, b: f64) {
-        assert!((a - b).abs() < 1e-8, "{a} is not {b}");
-    }
-
-    #[test]
-    fn the_test_gives_the_numbers_computed_by_hand() {
-        // mean 0.016, variance 0.00013, t = 0.016 / sqrt(0.45 * 0.00013) = 2.0919 with 4 degrees of freedom; p by
-        // the closed form of Student's distribution for 4, `low` with its quantile 1.5332063.
-        let test = paired_test(&FIVE, 5, 0.10);
-        near(test.difference, 0.016);
-        near(test.p_value, 0.052_302_614_6);
-        near(test.low, 0.004_273_226_9);
-        assert_eq!(test.pairs, 5);
-        // Two repeats: the ratio stays 1/4, t = 1.6429 with 9; p by numeric integration.
-        let ten = [FIVE, [0.01, 0.0, 0.02, -0.01, 0.03]].concat();
-        let test = paired_test(&ten, 5, 0.10);
-        near(test.p_value, 0.067_406_511_1);
-        near(test.low, 0.002_056_483_2);
-    }
-
-    #[test]
-    fn worse_is_never_shown_to_be_better() {
-        let worse = FIVE.map(|d| -d);
-        let test = paired_test(&worse, 5, 0.10);
-        near(test.p_value, 1.0 - 0.052_302_614_6);
-        assert!(test.low < test.difference && test.difference < 0.0);
-    }
-
-    #[test]
-    fn without_variance_equal_is_not_better_and_a_gain_is_judged_by_its_folds() {
-        assert_eq!(paired_test(&[0.0; 5], 5, 0.10).p_value, 1.0);
-        assert_eq!(paired_test(&[-0.1; 5], 5, 0.10).p_value, 1.0);
-        // 0.9 - 0.8 and 0.4 - 0.3 differ by rounding.
-        let gain = [0.9 - 0.8, 0.4 - 0.3, 0.7 - 0.6, 0.6 - 0.5, 0.5 - 0.4];
-        assert_eq!(paired_test(&gain, 5, 0.10).p_value, 0.5_f64.powi(5));
-        assert_eq!(paired_test(&gain[..3], 3, 0.10).p_value, 0.125);
-        assert_eq!(paired_test(&[0.1; 35], 5, 0.10).p_value, 0.5_f64.powi(5));
-    }
-
-    #[test]
-    fn fewer_than_two_pairs_show_nothing() {
-        assert_eq!(
-            paired_test(&[], 0, 0.10),
-            PairedTest { difference: 0.0, low: 0.0, p_value: 1.0, pairs: 0 }
-        );
-        assert_eq!(
-            paired_test(&[0.5], 1, 0.10),
-            PairedTest { difference: 0.5, low: 0.0, p_value: 1.0, pairs: 1 }
-        );
-    }
 
     #[test]
     fn amounts_have_units_and_two_digits() {

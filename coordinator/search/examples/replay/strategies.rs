@@ -36,6 +36,9 @@ pub fn normal(rng: &mut ChaCha8Rng) -> f64 {
     (-2.0 * (1.0 - u).ln()).sqrt() * (2.0 * std::f64::consts::PI * v).cos()
 }
 
+/// Every table and every made-up score is of five folds, all seen or not.
+const TEST_SHARE: f64 = 0.25;
+
 /// Our search, with one of its samplers.
 pub struct Ours {
     space: Space,
@@ -74,6 +77,7 @@ impl Ours {
             budget: self.budget,
             seconds: None,
             spent_time: false,
+            test_share: TEST_SHARE,
             constraints: Constraints::default(),
             seed: self.seed,
             search: SearchSpec { sampler: self.sampler, ..SearchSpec::default() },

@@ -12,13 +12,16 @@ use ar_common::{Block, Metric};
 use super::{Interaction, REACH, Status, choice};
 use crate::grid::{Grid, Point, Slot, changes};
 use crate::history::History;
+use crate::paired::{Prior, paired_test};
 use crate::surrogate::{Surrogate, Whitened};
-use crate::verdict::{fold_scores, paired_test};
+use crate::verdict::fold_scores;
 
 /// Pairs that are measured again, at most.
 const TESTED: usize = 5;
-/// Deviations from zero from which a pair is worth measuring again: 95 % one-sided.
-const CLAIM: f64 = REACH;
+/// Evidence from which a pair is worth measuring again.
+const CLAIM: f64 = 1.0;
+/// Variance of a pair's own effect for which evidence is looked for, in units of the scores' variance.
+const OWN: f64 = 0.5;
 /// Two-sided level of the confirmation, over all pairs together.
 const LEVEL: f64 = 0.05;
 /// Pairs that are looked at: those of the options seen most.
@@ -32,12 +35,8 @@ pub(crate) struct Pair {
     pub(crate) cells: [Point; 4],
     delta: f64,
     deviation: f64,
-}
-
-impl Pair {
-    fn strength(&self) -> f64 {
-        self.delta.abs() / self.deviation
-    }
+    /// Logarithm of how much likelier the scores are if the pair has an effect of its own.
+    evidence: f64,
 }
 
 /// The four cells of a pair; `None` where one of the options needs or rules out something else, so that there is no
@@ -64,27 +63,33 @@ fn pairs(grid: &Grid<'_>, surrogate: &Surrogate) -> Vec<Pair> {
     slots.truncate(OPTIONS);
     let mut pairs = Vec::new();
     let mut known = Whitened::default();
+    let tried: Vec<&Point> = surrogate.tried().collect();
+    let Some(evidence) = surrogate.evidence() else {
+        return pairs;
+    };
     for (i, (_, a)) in slots.iter().enumerate() {
         for (_, b) in slots[i + 1..].iter().filter(|(_, b)| b.0 != a.0) {
             let pair = if a < b { [*a, *b] } else { [*b, *a] };
-            let together = surrogate.tried().any(|p| pair.iter().all(|(d, o)| p[*d] == *o));
-            let Some(cells) = cells(grid, pair).filter(|_| together) else {
+            let has = |p: &&Point| pair.iter().all(|(d, o)| p[*d] == *o);
+            let together: Vec<usize> = (0..).zip(&tried).filter(|(_, p)| has(p)).map(|(i, _)| i).collect();
+            let Some(cells) = cells(grid, pair).filter(|_| !together.is_empty()) else {
                 continue;
             };
             let signs = [1.0, -1.0, -1.0, 1.0];
             let terms: Vec<(f64, &Point)> = signs.into_iter().zip(&cells).collect();
             let (delta, deviation) = surrogate.contrast(&terms, &mut known);
-            pairs.push(Pair { slots: pair, cells: cells.clone(), delta, deviation });
+            let evidence = evidence.of(&together, OWN);
+            pairs.push(Pair { slots: pair, cells: cells.clone(), delta, deviation, evidence });
         }
     }
-    pairs.sort_by(|a, b| b.strength().total_cmp(&a.strength()).then(a.slots.cmp(&b.slots)));
+    pairs.sort_by(|a, b| b.evidence.total_cmp(&a.evidence).then(a.slots.cmp(&b.slots)));
     pairs
 }
 
 /// The pairs that are worth measuring again, the surest first.
 pub(crate) fn claims(grid: &Grid<'_>, surrogate: &Surrogate) -> Vec<Pair> {
     let pairs = pairs(grid, surrogate).into_iter();
-    pairs.filter(|pair| pair.strength() >= CLAIM).take(TESTED).collect()
+    pairs.filter(|pair| pair.evidence >= CLAIM).take(TESTED).collect()
 }
 
 /// What was measured of a pair on fresh splits.
@@ -97,17 +102,15 @@ struct Measured {
 }
 
 /// The contrast of the four cells over the fresh splits that have them all.
-fn measured(history: &History<'_>, metric: &Metric, cells: &[Point; 4]) -> Option<Measured> {
+fn measured(history: &History<'_>, metric: &Metric, prior: Prior, cells: &[Point; 4]) -> Option<Measured> {
     let runs = cells.each_ref().map(|cell| history.runs(cell));
     let mut contrasts = Vec::new();
-    let mut folds = 0;
     for (repeat, both) in runs[0].iter().filter(|(repeat, _)| **repeat > 0) {
         let [Some(first), Some(second), Some(neither)] = [1, 2, 3].map(|i| runs[i].get(repeat)) else {
             continue;
         };
         let scores = [*both, *first, *second, *neither].map(fold_scores);
         if scores.iter().all(|s| s.len() == scores[0].len()) {
-            folds = folds.max(scores[0].len());
             let contrast =
                 |i: usize| metric.gain(scores[0][i], scores[1][i]) - metric.gain(scores[2][i], scores[3][i]);
             contrasts.extend((0..scores[0].len()).map(contrast));
@@ -118,8 +121,8 @@ fn measured(history: &History<'_>, metric: &Metric, cells: &[Point; 4]) -> Optio
     }
     let opposite: Vec<f64> = contrasts.iter().map(|c| -c).collect();
     // One-sided at half the level to either side is two-sided at the level.
-    let up = paired_test(&contrasts, folds, (1.0 - super::COVERAGE) / 2.0);
-    let down = paired_test(&opposite, folds, (1.0 - super::COVERAGE) / 2.0);
+    let up = paired_test(&contrasts, prior, (1.0 - super::COVERAGE) / 2.0);
+    let down = paired_test(&opposite, prior, (1.0 - super::COVERAGE) / 2.0);
     Some(Measured {
         delta: up.difference,
         low: up.low,
@@ -134,12 +137,13 @@ pub(crate) fn interactions(
     grid: &Grid<'_>,
     history: &History<'_>,
     surrogate: &Surrogate,
-    metric: &Metric,
+    (metric, test_share): (&Metric, f64),
 ) -> Vec<Interaction> {
     let all = pairs(grid, surrogate);
+    let prior = Prior::of(history, metric, test_share, 4.0);
     let scored = |point: &Point| history.find(point, Block::FIRST).is_some_and(|e| e.measures.is_some());
     let tests: Vec<Option<Measured>> =
-        all.iter().map(|pair| measured(history, metric, &pair.cells)).collect();
+        all.iter().map(|pair| measured(history, metric, prior, &pair.cells)).collect();
     let corrected = holm(&tests.iter().map(|t| t.as_ref().map(|t| t.p_value)).collect::<Vec<_>>());
     let known = all.iter().zip(tests).zip(corrected);
     let known = known.filter(|((pair, test), _)| {

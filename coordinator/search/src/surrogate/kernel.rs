@@ -152,6 +152,11 @@ impl Kernel {
         MEAN + sum + 0.5 * self.hyper.pair * (sum * sum - squares) + self.hyper.rest * (-distance).exp()
     }
 
+    /// The part of [`Kernel::covariance`] that mean and main effects make.
+    pub(crate) fn main_effects(&self, x: &[u32], y: &[u32]) -> f64 {
+        MEAN + (0..self.tables.len()).map(|d| self.hyper.main[d] * self.similar(d, x[d], y[d])).sum::<f64>()
+    }
+
     /// Variance of a score before anything is measured, without noise; the same for all configurations.
     pub(crate) fn variance(&self) -> f64 {
         let sum: f64 = self.hyper.main.iter().sum();

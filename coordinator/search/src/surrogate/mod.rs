@@ -8,6 +8,7 @@
 //! plainest approximation, and hard to beat for its cost (Chalupka, Williams and Murray 2013, "A framework for
 //! evaluating approximation methods for Gaussian process regression", JMLR 14).
 
+mod evidence;
 pub(crate) mod fit;
 mod kernel;
 pub(crate) mod posterior;
@@ -15,9 +16,11 @@ mod scaling;
 
 use std::collections::BTreeSet;
 
+pub(crate) use self::evidence::Evidence;
 use self::fit::Datum;
 use self::kernel::{Kernel, Layout};
 pub(crate) use self::posterior::{Belief, Pool, Posterior, Row, Whitened};
+pub(crate) use self::scaling::Below;
 use self::scaling::Scaling;
 use crate::grid::{Grid, Point};
 
@@ -56,7 +59,7 @@ impl Surrogate {
     /// in the light of so many.
     pub(crate) fn new(
         last: Option<Self>,
-        grid: &Grid<'_>,
+        (grid, below): (&Grid<'_>, Below),
         scores: &[Score],
         pending: &[Point],
         noise: impl FnOnce(usize) -> f64,
@@ -65,7 +68,7 @@ impl Surrogate {
         let fitted = &scores[..fitted_at(scores.len())];
         let mut surrogate = match last {
             Some(last) if last.fitted == fitted => last,
-            _ => Self::fit(grid, fitted, noise(fitted.len()), candidates(fitted.len())),
+            _ => Self::fit((grid, below), fitted, noise(fitted.len()), candidates(fitted.len())),
         };
         let rows = surrogate.rows(scores, pending);
         if surrogate.pool.points().len() > surrogate.core + REMEMBERED {
@@ -76,9 +79,14 @@ impl Surrogate {
         surrogate
     }
 
-    fn fit(grid: &Grid<'_>, scores: &[Score], fold_noise: f64, candidates: Vec<Point>) -> Self {
+    fn fit(
+        (grid, below): (&Grid<'_>, Below),
+        scores: &[Score],
+        fold_noise: f64,
+        candidates: Vec<Point>,
+    ) -> Self {
         let layout = Layout::new(grid);
-        let scaling = Scaling::of(scores);
+        let scaling = Scaling::of(scores, below);
         let data: Vec<Datum> = scores
             .iter()
             .map(|s| Datum { point: s.point.clone(), value: scaling.apply(s.value), weight: s.weight })
@@ -131,6 +139,13 @@ impl Surrogate {
     /// The scores of the tried configurations without their noise, in the order of the scores.
     pub(crate) fn settled(&self) -> Vec<(&Point, f64)> {
         self.tried().zip(self.posterior.settled()).collect()
+    }
+
+    /// The scores as evidence for what the kernel's main effects do not explain.
+    pub(crate) fn evidence(&self) -> Option<Evidence> {
+        let kernel = self.posterior.kernel();
+        let rows: Vec<&Row> = self.posterior.rows().iter().filter(|row| row.value.is_some()).collect();
+        Evidence::new(&rows, |a, b| kernel.main_effects(a, b))
     }
 
     /// A difference of standardised scores, in units of the metric.

@@ -2,10 +2,26 @@
 
 use super::Score;
 
-/// How far below the median scores are told apart, in distances from the median to the best. What matters is how
-/// the good ones differ: measured on complete tables of 2,000 pipelines, runs that fail outright (a kernel
-/// without scaling) otherwise decide what the model believes.
-const BELOW: f64 = 1.0;
+/// How far below the median scores are told apart, in distances from the median to the best.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Below {
+    /// To search. What matters is how the good ones differ: measured on complete tables of 2,000 pipelines, runs that fail
+    /// outright (a kernel without scaling) otherwise decide what the model believes.
+    Near,
+    /// To teach. What is pulled in no longer adds up, and what does not add up looks like an interaction; so only what
+    /// would drown all the rest is pulled in.
+    Far,
+}
+
+impl Below {
+    fn distances(self) -> f64 {
+        match self {
+            Self::Near => 1.0,
+            Self::Far => 5.0,
+        }
+    }
+}
+
 /// How far above the median they are, in the same distances without the best: one score that is far too good
 /// does not flatten all others.
 const ABOVE: f64 = 5.0;
@@ -21,10 +37,10 @@ pub(crate) struct Scaling {
 }
 
 impl Scaling {
-    pub(crate) fn of(scores: &[Score]) -> Self {
+    pub(crate) fn of(scores: &[Score], below: Below) -> Self {
         let mut sorted: Vec<f64> = scores.iter().map(|s| s.value).collect();
         sorted.sort_by(f64::total_cmp);
-        let (median, unit, high) = bounds(&sorted);
+        let (median, unit, high) = bounds(&sorted, below.distances());
         let unscaled = Self { median, unit, high, mean: 0.0, deviation: 1.0 };
         let tamed: Vec<f64> = sorted.iter().map(|v| unscaled.tame(*v)).collect();
         let n = tamed.len().max(1) as f64;
@@ -60,7 +76,7 @@ impl Scaling {
 }
 
 /// The median, the distance below it over which scores are told apart, and the highest score that is.
-fn bounds(sorted: &[f64]) -> (f64, f64, f64) {
+fn bounds(sorted: &[f64], below: f64) -> (f64, f64, f64) {
     let none = (f64::NEG_INFINITY, 1.0, f64::INFINITY);
     let n = sorted.len();
     if n < 3 {
@@ -70,5 +86,5 @@ fn bounds(sorted: &[f64]) -> (f64, f64, f64) {
     let second = sorted[n - 2];
     let above = if best > median { best - median } else { median - quarter };
     let usual = if second > median { second - median } else { above };
-    if above <= 0.0 { none } else { (median, BELOW * above.min(ABOVE * usual), median + ABOVE * usual) }
+    if above <= 0.0 { none } else { (median, below * above.min(ABOVE * usual), median + ABOVE * usual) }
 }

@@ -120,6 +120,7 @@ impl Lab {
             budget: self.budget,
             spent_time: self.spent_time,
             seconds: self.seconds,
+            test_share: 0.25,
             constraints: self.constraints,
             seed: self.seed,
             search: self.search_spec,

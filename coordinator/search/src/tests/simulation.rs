@@ -45,7 +45,8 @@ fn forty_eight_experiments_find_more_than_forty_eight_draws() {
         let mut lab = Lab::new(plain(&[4; 5]), 4, 15);
         lab.seed = seed;
         let verdict = lab.verdict(4, |config, _| done(truth.measure(config, &mut rng)));
-        assert_eq!(lab.history.len(), 60);
+        // One run alone is no comparison, so one may be left.
+        assert!((59..=60).contains(&lab.history.len()), "{}", lab.history.len());
         ours.push(truth.of(&verdict.best_seen.unwrap().0));
         candidates.push(truth.of(&verdict.candidate.unwrap()));
         kept += u32::from(truth.of(&verdict.winner) >= truth.of(&lab.space.base()) - 1e-9);

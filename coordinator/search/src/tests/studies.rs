@@ -62,19 +62,19 @@ fn a_real_gain_is_named_and_confirmed_in_pairs() {
         )
     });
     let best = lab.space.base().with("d0", "o1");
-    // Seven splits, or five where squares of two options had their third of what is kept.
+    // Six fresh splits, or three where squares of two options had their half of what is kept.
     assert_eq!((verdict.winner.clone(), verdict.beats_base), (best.clone(), true));
-    assert!((25..=35).contains(&verdict.pairs), "{verdict:?}");
+    assert!((15..=30).contains(&verdict.pairs), "{verdict:?}");
     assert_eq!(verdict.candidate.as_ref(), Some(&best));
     assert!(verdict.text.starts_with("d0=o1 beats the base by 5."), "{}", verdict.text);
     assert!(verdict.low > 0.0 && verdict.low <= verdict.difference);
-    for repeat in 1..verdict.pairs / 5 {
+    for repeat in 1..=verdict.pairs / 5 {
         let on: Vec<&Config> =
             lab.history.iter().filter(|o| o.block == Block::Cv { repeat }).map(|o| &o.config).collect();
         assert!(on.starts_with(&[&lab.space.base(), &best]), "{on:?}");
     }
     let ranked = ranking(&lab.metric, &lab.history);
-    assert_eq!((ranked[0].config.clone(), ranked[0].folds), (best, verdict.pairs));
+    assert_eq!((ranked[0].config.clone(), ranked[0].folds), (best, verdict.pairs + 5));
     let gains = contributions(&lab.space, &lab.metric, &lab.history);
     let good = gains.iter().find(|c| c.dimension == "d0" && c.option == "o1").unwrap();
     assert!((good.solo.unwrap() - 0.05).abs() < 1e-9 && good.marginal > 0.02, "{good:?}");
@@ -150,7 +150,7 @@ fn time_that_is_spent_means_confirmation_now() {
     }
     assert!(matches!(conclude(&lab.problem(), &lab.history), Plan::Conclude(v) if v.pairs == 5));
     lab.verdict(4, |config, _| around(one_good(config), 0.0));
-    assert_eq!(lab.history.len(), 8 + 12);
+    assert!((8 + 11..=8 + 12).contains(&lab.history.len()), "{}", lab.history.len());
 }
 
 #[test]
