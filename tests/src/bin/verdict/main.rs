@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 
 use error::BenchError;
 use study::{Outcome, Rule};
-use summary::{FLOOR, KEPT, REAL, Row};
+use summary::{FLOOR, Gains, KEPT, Row};
 use tables::Table;
 
 /// Judges what the program hands over on rows that it never saw.
@@ -188,22 +188,29 @@ fn tell_overall(figures: &Figures, rows: &[Row]) {
         ];
         figures.tell_row(&line, &objects);
     }
-    let Some(kept) = summary::kept(rows) else {
-        figures.note(&format!(
-            "no rule gains more than {REAL} point on any table: nothing was there to be kept"
-        ));
+    for other in [Rule::BestSeen, Rule::PosteriorMean] {
+        let (difference, error) = summary::ahead(rows, other);
+        let name = format!("gain of ours less that of {}, over {} tables", other.name(), rows.len());
+        let line = format!("{name}   {difference:+.2} +- {error:.2}");
+        figures.tell_row(&line, &[figure(&name, difference, "", &json!({"gain_se": error}))]);
+    }
+    tell_kept(figures, rows, Gains::Real, "gains above 1 point");
+    tell_kept(figures, rows, Gains::Clear, "gains above 1 point and twice their error by rows");
+}
+
+fn tell_kept(figures: &Figures, rows: &[Row], gains: Gains, which: &str) {
+    let Some(kept) = summary::kept(rows, gains) else {
+        figures.note(&format!("no rule has {which} on any table: nothing was there to be kept"));
         return;
     };
     let (least, share) = &kept.least;
+    let name = format!("share of the best rule's {which} that ours keeps");
     let line = format!(
-        "where the best rule gains more than {REAL} point ({} tables), ours keeps {:.0} % of it, least {:.0} % on {least}   goal >= {:.0} %",
-        kept.tables,
-        100.0 * kept.share,
-        100.0 * share,
-        100.0 * KEPT
+        "{name} ({} tables)   {:.2}   least {share:.2} on {least}   goal >= {KEPT}",
+        kept.tables, kept.share
     );
     let more = json!({"tables": kept.tables, "least": share, "least_table": least});
-    let mut object = figure("share of real gains that ours keeps", kept.share, &format!(">= {KEPT}"), &more);
+    let mut object = figure(&name, kept.share, &format!(">= {KEPT}"), &more);
     object["unit"] = json!("share");
     figures.tell_row(&line, &[object]);
 }

@@ -62,9 +62,9 @@ impl Row {
         self.rules.get(&rule).map_or(f64::NAN, |estimate| estimate.mean)
     }
 
-    /// The highest mean gain of any rule.
-    fn best(&self) -> f64 {
-        self.rules.values().map(|estimate| estimate.mean).fold(f64::NEG_INFINITY, f64::max)
+    /// The rule with the highest mean gain.
+    fn best(&self) -> Option<&Estimate> {
+        self.rules.values().max_by(|a, b| a.mean.total_cmp(&b.mean))
     }
 }
 
@@ -92,10 +92,25 @@ pub(crate) fn overall(rows: &[Row], rule: Rule) -> Option<Overall> {
     })
 }
 
+/// By how much ours is ahead of another rule: the mean over tables of the difference, and its standard error.
+pub(crate) fn ahead(rows: &[Row], other: Rule) -> (f64, f64) {
+    let differences: Vec<f64> = rows.iter().map(|row| row.gain(Rule::Ours) - row.gain(other)).collect();
+    (mean(&differences), standard_error(&differences))
+}
+
+/// Which gains are worth keeping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Gains {
+    /// More than [`REAL`]. On 50 outer rows one row more is enough for that.
+    Real,
+    /// Also more than twice the error that the outer rows give it.
+    Clear,
+}
+
 /// How much ours keeps of what could be had.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Kept {
-    /// Tables on which the best rule gains more than [`REAL`].
+    /// Tables on which the best rule has such a gain.
     pub(crate) tables: usize,
     /// Mean over them of the share of the best rule's gain that ours has, so that no table weighs more for its scale.
     pub(crate) share: f64,
@@ -104,10 +119,15 @@ pub(crate) struct Kept {
 }
 
 /// The share of real gains that ours keeps. The best rule is the one with the highest mean on that table, luck included,
-/// so this errs against ours. None where no gain is real.
-pub(crate) fn kept(rows: &[Row]) -> Option<Kept> {
-    let real = rows.iter().filter(|row| row.best() > REAL);
-    let shares: Vec<(&Row, f64)> = real.map(|row| (row, row.gain(Rule::Ours) / row.best())).collect();
+/// so this errs against ours. None where there is no such gain.
+pub(crate) fn kept(rows: &[Row], gains: Gains) -> Option<Kept> {
+    let counts =
+        |best: &Estimate| best.mean > REAL && (gains == Gains::Real || best.mean > 2.0 * best.row_error);
+    let shares: Vec<(&Row, f64)> = rows
+        .iter()
+        .filter_map(|row| Some((row, row.best().filter(|best| counts(best))?.mean)))
+        .map(|(row, best)| (row, row.gain(Rule::Ours) / best))
+        .collect();
     let least = shares.iter().min_by(|a, b| a.1.total_cmp(&b.1))?;
     Some(Kept {
         tables: shares.len(),
@@ -158,9 +178,24 @@ mod tests {
 
     #[test]
     fn what_is_kept_counts_tables_alike_and_only_where_a_gain_is_real() {
-        let kept = kept(&rows()).unwrap();
-        assert_eq!((kept.tables, kept.least), (2, ("steep".to_owned(), 0.75)));
-        assert!((kept.share - 0.875).abs() < 1e-9);
-        assert!(super::kept(&rows()[1..3]).is_none());
+        let real = kept(&rows(), Gains::Real).unwrap();
+        assert_eq!((real.tables, real.least), (2, ("steep".to_owned(), 0.75)));
+        assert!((real.share - 0.875).abs() < 1e-9);
+        assert!(kept(&rows()[1..3], Gains::Real).is_none());
+    }
+
+    #[test]
+    fn a_gain_within_twice_the_error_of_its_rows_is_not_clear() {
+        // The best of `kept` is 2 with an error of 2.
+        let clear = kept(&rows(), Gains::Clear).unwrap();
+        assert_eq!((clear.tables, clear.share), (1, 0.75));
+        assert!(kept(&rows()[1..], Gains::Clear).is_none());
+    }
+
+    #[test]
+    fn rules_are_compared_table_by_table() {
+        let (difference, error) = ahead(&rows()[1..3], Rule::BestSeen);
+        // 2.4 and -0.9.
+        assert!((difference - 0.75).abs() < 1e-9 && (error - 1.65).abs() < 1e-9);
     }
 }
