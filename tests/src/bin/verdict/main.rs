@@ -127,6 +127,11 @@ fn figure(name: &str, value: f64, goal: &str, more: &Value) -> Value {
     object
 }
 
+/// A standard error for people; nothing where one seed or one table gives none.
+fn plus_minus(error: f64) -> String {
+    if error.is_finite() { format!(" +- {error:.2}") } else { String::new() }
+}
+
 fn tell_row(figures: &Figures, row: &Row) {
     let mut cells = format!(
         "{:<16} base {:.4}, beaten in {} of {}, {:>4} outer rows",
@@ -136,8 +141,10 @@ fn tell_row(figures: &Figures, row: &Row) {
     for (rule, estimate) in &row.rules {
         let name = rule.name();
         cells += &format!(
-            "   {name} {:+.2} +- {:.2} (rows: {:.2})",
-            estimate.mean, estimate.seed_error, estimate.row_error
+            "   {name} {:+.2}{} (rows: {:.2})",
+            estimate.mean,
+            plus_minus(estimate.seed_error),
+            estimate.row_error
         );
         let goal = if *rule == Rule::Ours { format!(">= {FLOOR}") } else { String::new() };
         let mut object = figure(
@@ -165,10 +172,10 @@ fn tell_overall(figures: &Figures, rows: &[Row]) {
         let name = rule.name();
         let (worst, lowest) = &overall.worst;
         let line = format!(
-            "over {} tables   {name:<16} {:+.2} +- {:.2}   worst {lowest:+.2} on {worst}   below {FLOOR} on {}",
+            "over {} tables   {name:<16} {:+.2}{}   worst {lowest:+.2} on {worst}   below {FLOOR} on {}",
             rows.len(),
             overall.mean,
-            overall.error,
+            plus_minus(overall.error),
             overall.below
         );
         let more =
@@ -189,10 +196,10 @@ fn tell_overall(figures: &Figures, rows: &[Row]) {
         figures.tell_row(&line, &objects);
     }
     for other in [Rule::BestSeen, Rule::PosteriorMean] {
-        let (difference, error) = summary::ahead(rows, other);
+        let (difference, spread) = summary::ahead(rows, other);
         let name = format!("gain of ours less that of {}, over {} tables", other.name(), rows.len());
-        let line = format!("{name}   {difference:+.2} +- {error:.2}");
-        figures.tell_row(&line, &[figure(&name, difference, "", &json!({"gain_se": error}))]);
+        let line = format!("{name}   {difference:+.2}{}", plus_minus(spread));
+        figures.tell_row(&line, &[figure(&name, difference, "", &json!({"gain_se": spread}))]);
     }
     tell_kept(figures, rows, Gains::Real, "gains above 1 point");
     tell_kept(figures, rows, Gains::Clear, "gains above 1 point and twice their error by rows");
