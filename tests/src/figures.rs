@@ -12,9 +12,14 @@ pub struct Figures {
 }
 
 impl Figures {
+    /// As JSON, or in words.
+    pub fn new(json: bool) -> Self {
+        Self { json }
+    }
+
     /// As asked for on the command line: `--json` or words.
     pub fn from_args() -> Self {
-        Self { json: std::env::args().any(|argument| argument == "--json") }
+        Self::new(std::env::args().any(|argument| argument == "--json"))
     }
 
     /// Tells one figure. `goal` is like `< 15`; `peers` are figures of others, by name.
@@ -28,14 +33,28 @@ impl Figures {
             let peers = if peers.is_empty() { String::new() } else { format!("  ({})", peers.join(", ")) };
             format!("{figure:<56} {value:>10.4} {unit}{goal}{peers}")
         };
-        // A reader that has gone away ends nothing.
-        let _ = writeln!(std::io::stdout().lock(), "{line}");
+        print(&line);
+    }
+
+    /// Tells figures that belong together: a line for people, or each as an object with the fields of
+    /// [`Figures::tell`] and more.
+    pub fn tell_row(&self, line: &str, objects: &[serde_json::Value]) {
+        if self.json {
+            objects.iter().for_each(|object| print(&object.to_string()));
+        } else {
+            print(line);
+        }
     }
 
     /// Tells what is being done, on standard error.
     pub fn note(&self, text: &str) {
         let _ = writeln!(std::io::stderr().lock(), "{text}");
     }
+}
+
+fn print(line: &str) {
+    // A reader that has gone away ends nothing.
+    let _ = writeln!(std::io::stdout().lock(), "{line}");
 }
 
 /// The value below which a share `q` of the values lies (nearest rank).
