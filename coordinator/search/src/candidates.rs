@@ -68,6 +68,8 @@ pub(crate) struct Sight<'s> {
     pub(crate) pruning: Pruning,
     /// Logarithm of what a run takes, if that is what the budget runs out of.
     pub(crate) seconds: Option<Marginals<'s>>,
+    /// Per dimension and option, the chance that a run with it counts.
+    pub(crate) chances: Vec<Vec<f64>>,
 }
 
 impl<'s> Sight<'s> {
@@ -93,7 +95,8 @@ impl<'s> Sight<'s> {
             leaders.push(grid.base());
         }
         let pruning = Pruning::new(grid, history, &surrogate, mark);
-        Self { grid, history, model, surrogate, leaders, mark, pruning, seconds }
+        let chances = modes::chances(grid, history);
+        Self { grid, history, model, surrogate, leaders, mark, pruning, seconds, chances }
     }
 
     /// What a run of `point` is expected to take of the budget that binds, in any unit: one experiment, or its time.

@@ -6,7 +6,8 @@ use ar_common::{Budget, Mode};
 use rand_chacha::ChaCha8Rng;
 
 use crate::candidates::{Candidate, Sight, generate, improvement};
-use crate::grid::Point;
+use crate::grid::{Axis, Grid, Point, Slot};
+use crate::history::History;
 
 /// One experiment in so many goes to what was given up, if anything was.
 const AUDIT: u32 = 20;
@@ -149,19 +150,25 @@ fn expected_gain(sight: &mut Sight<'_>, point: &Point, wider: f64) -> f64 {
 
 /// The chance that a run of `point` gives a score and keeps to the constraints.
 pub(crate) fn counts(sight: &Sight<'_>, point: &Point) -> f64 {
-    point.iter().enumerate().map(|slot| chance(sight, slot)).product()
+    point.iter().zip(&sight.chances).map(|(option, chances)| chances[*option as usize]).product()
 }
 
-/// The chance that a run with this option gives a score and keeps to the constraints, from how its runs went; one
-/// before there are any. An option mostly breaks a constraint always or hardly ever: as long as it always has,
+/// Per dimension and option, the chance that a run with it gives a score and keeps to the constraints, from how its runs
+/// went; one before there are any. An option mostly breaks a constraint always or hardly ever: as long as it always has,
 /// each run halves the chance, or the search would go on trying what scores high and may not be handed over.
-fn chance(sight: &Sight<'_>, (d, option): (usize, &u32)) -> f64 {
-    let tally = sight.history.tally((d, *option));
+pub(crate) fn chances(grid: &Grid<'_>, history: &History<'_>) -> Vec<Vec<f64>> {
     let share = |good: u32, bad: u32| {
         let good = f64::from(good) + 2.0;
         good / (good + f64::from(bad))
     };
-    let keeps =
-        if tally.kept == 0 { 0.5_f64.powf(tally.refused.into()) } else { share(tally.kept, tally.refused) };
-    share(tally.succeeded, tally.failed) * keeps
+    let chance = |slot: Slot| {
+        let tally = history.tally(slot);
+        let keeps = match tally.kept {
+            0 => 0.5_f64.powf(tally.refused.into()),
+            kept => share(kept, tally.refused),
+        };
+        share(tally.succeeded, tally.failed) * keeps
+    };
+    let of_axis = |(d, axis): (usize, &Axis)| (0..axis.family.len() as u32).map(|o| chance((d, o))).collect();
+    grid.axes.iter().enumerate().map(of_axis).collect()
 }

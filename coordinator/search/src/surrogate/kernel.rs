@@ -115,7 +115,30 @@ pub(crate) struct Kernel {
 struct Table {
     width: usize,
     similar: Vec<f64>,
+    /// The same times the variance of the main effect.
+    parts: Vec<f64>,
     slope: Vec<f64>,
+}
+
+/// A kernel seen from one configuration.
+pub(crate) struct Toward<'k> {
+    kernel: &'k Kernel,
+    /// Per dimension, by the other's option: part and similarity.
+    rows: Vec<(&'k [f64], &'k [f64])>,
+}
+
+impl Toward<'_> {
+    /// Covariance of the scores, without noise.
+    pub(crate) fn covariance(&self, y: &[u32]) -> f64 {
+        let (mut sum, mut squares, mut distance) = (0.0, 0.0, 0.0);
+        for ((parts, similar), o) in self.rows.iter().zip(y) {
+            let part = parts[*o as usize];
+            sum += part;
+            squares += part * part;
+            distance += 1.0 - similar[*o as usize];
+        }
+        self.kernel.joined(sum, squares, distance)
+    }
 }
 
 impl Kernel {
@@ -124,7 +147,9 @@ impl Kernel {
             let width = layout.axes[d].family.len();
             let pairs = (0..width * width).map(|i| ((i / width) as u32, (i % width) as u32));
             let (similar, slope) = pairs.map(|(a, b)| layout.similarity(d, a, b, hyper.shape[d])).unzip();
-            Table { width, similar, slope }
+            let similar: Vec<f64> = similar;
+            let parts = similar.iter().map(|k| hyper.main[d] * k).collect();
+            Table { width, similar, parts, slope }
         };
         let tables = (0..layout.dimensions()).map(table).collect();
         Self { hyper, tables }
@@ -149,7 +174,20 @@ impl Kernel {
             squares += part * part;
             distance += 1.0 - k;
         }
+        self.joined(sum, squares, distance)
+    }
+
+    fn joined(&self, sum: f64, squares: f64, distance: f64) -> f64 {
         MEAN + sum + 0.5 * self.hyper.pair * (sum * sum - squares) + self.hyper.rest * (-distance).exp()
+    }
+
+    /// [`Kernel::covariance`] of one configuration with many: the same, sooner.
+    pub(crate) fn toward<'k>(&'k self, x: &[u32]) -> Toward<'k> {
+        let row = |(table, o): (&'k Table, &u32)| {
+            let at = *o as usize * table.width;
+            (&table.parts[at..at + table.width], &table.similar[at..at + table.width])
+        };
+        Toward { kernel: self, rows: self.tables.iter().zip(x).map(row).collect() }
     }
 
     /// The part of [`Kernel::covariance`] that mean and main effects make.

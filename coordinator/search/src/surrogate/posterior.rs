@@ -96,9 +96,10 @@ impl Posterior {
 
     /// Adds to `v` what rows it has not seen.
     fn extend(&self, point: &[u32], v: &mut Vec<f64>) {
+        let toward = self.kernel.toward(point);
         for i in v.len()..self.rows.len() {
             let l = &self.factor[i];
-            let k = self.kernel.covariance(&self.rows[i].point, point);
+            let k = toward.covariance(&self.rows[i].point);
             v.push((k - dot(&l[..i], v)) / l[i]);
         }
     }
