@@ -80,6 +80,7 @@ pub fn history(state: &State, study: &Study) -> Vec<Observation> {
             block: experiment.block,
             mode: experiment.mode,
             outcome: experiment.outcome().cloned(),
+            members: experiment.members.clone(),
         })
         .collect()
 }
@@ -134,6 +135,7 @@ pub fn plan(request: &Request, memory: &Memory) -> Planned {
                     mode: suggestion.mode,
                     round: suggestion.round,
                     reason: suggestion.reason,
+                    members: suggestion.members,
                 })
                 .collect(),
         ),

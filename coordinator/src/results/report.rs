@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ar_common::ensemble;
 use ar_common::experiment::describe;
-use ar_common::{Block, Config, Constraints, Direction, Outcome, SealedScore, StudyId};
+use ar_common::{Block, Config, Constraints, Direction, Member, Outcome, SealedScore, StudyId};
 use ar_core::{Experiment, Finish, Phase, State, Study};
 use serde::{Deserialize, Serialize};
 
@@ -92,6 +93,9 @@ pub struct ExperimentPart {
     pub id: u64,
     /// Its full configuration: option by slot.
     pub config: Config,
+    /// Those who vote, of an ensemble: then `config` is the base and of no account.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<Member>,
     /// What differs from the base, for people.
     pub label: String,
     /// On what it is evaluated.
@@ -195,6 +199,12 @@ pub struct VerdictPart {
     pub text: String,
     /// What is handed over.
     pub winner: Config,
+    /// Those who vote, where an ensemble is handed over: then `winner` and `candidate` are the base and of no account.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<Member>,
+    /// All that was compared with the base, where that is more than the candidate; p values are corrected for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub compared: Vec<ComparedPart>,
     /// What differs in it from the base.
     pub winner_label: String,
     /// What was compared with the base.
@@ -213,6 +223,32 @@ pub struct VerdictPart {
     pub pairs: u32,
     /// Mean of the candidate over those folds.
     pub candidate_score: Option<f64>,
+    /// Mean of the base over those folds.
+    pub base_score: Option<f64>,
+}
+
+/// One of several that were compared with the base.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ComparedPart {
+    /// Its configuration; the base of an ensemble.
+    pub config: Config,
+    /// Those who vote, of an ensemble.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<Member>,
+    /// What it is, for people.
+    pub label: String,
+    /// Whether it is shown to beat the base.
+    pub beats_base: bool,
+    /// Mean paired difference, positive is better.
+    pub difference: Option<f64>,
+    /// Lower end of its one-sided interval.
+    pub low: Option<f64>,
+    /// One-sided p value, corrected for how many were compared.
+    pub p_value: Option<f64>,
+    /// Paired folds.
+    pub pairs: u32,
+    /// Mean over those folds.
+    pub score: Option<f64>,
     /// Mean of the base over those folds.
     pub base_score: Option<f64>,
 }
@@ -328,7 +364,7 @@ impl Report {
             self.ranking.iter().map(|ranked| (&ranked.config, ranked.cost.feasible)).collect();
         let breaks = |e: &&ExperimentPart| {
             let alone = || e.feasible != Some(false);
-            e.block.counts() && !ranked.get(&e.config).copied().unwrap_or_else(alone)
+            e.block.counts() && e.members.is_empty() && !ranked.get(&e.config).copied().unwrap_or_else(alone)
         };
         self.experiments.iter().filter(breaks).map(|e| &e.config).collect()
     }
@@ -336,6 +372,13 @@ impl Report {
     /// Whether less is better.
     pub fn minimizes(&self) -> bool {
         self.study.direction == "minimize"
+    }
+}
+
+impl ExperimentPart {
+    /// Whether it breaks the constraints: a configuration if it is among those that do, an ensemble by its own runs.
+    pub fn breaks(&self, refused: &BTreeSet<&Config>) -> bool {
+        if self.members.is_empty() { refused.contains(&self.config) } else { self.feasible == Some(false) }
     }
 }
 
@@ -374,6 +417,12 @@ fn study_part(study: &Study) -> StudyPart {
 fn experiment_part(experiment: &Experiment, base: &Config, constraints: &Constraints) -> ExperimentPart {
     let outcome = experiment.outcome();
     let measures = outcome.and_then(Outcome::measures);
+    let weights = measures.map(|m| m.members.as_slice()).unwrap_or_default();
+    let weighed = |(i, member): (usize, &Member)| {
+        let weight = weights.get(i).copied().unwrap_or(member.weight);
+        Member { weight, config: member.config.clone() }
+    };
+    let members: Vec<Member> = experiment.members.iter().enumerate().map(weighed).collect();
     let (folds, seconds) = match outcome {
         Some(Outcome::StoppedEarly { folds, seconds }) => (folds.clone(), Some(*seconds)),
         _ => (measures.map(|m| m.folds.clone()).unwrap_or_default(), measures.map(|m| m.seconds)),
@@ -386,7 +435,8 @@ fn experiment_part(experiment: &Experiment, base: &Config, constraints: &Constra
     ExperimentPart {
         id: experiment.id.0,
         config: experiment.config.clone(),
-        label: describe(&experiment.config, base),
+        label: ensemble::describe(&experiment.config, &members, base),
+        members,
         block: experiment.block,
         score: outcome.and_then(Outcome::score),
         folds,
@@ -404,7 +454,8 @@ fn experiment_part(experiment: &Experiment, base: &Config, constraints: &Constra
 }
 
 fn ranked_part(state: &State, study: &Study, base: &Config, ranked: ar_search::Ranked) -> RankedPart {
-    let first = state.experiments_of(study).find(|e| e.block == Block::FIRST && e.config == ranked.config);
+    let is_first = |e: &&Experiment| e.block == Block::FIRST && e.runs(&ranked.config, &[]);
+    let first = state.experiments_of(study).find(is_first);
     let folds = first.and_then(|e| e.outcome()?.measures()).map(|m| m.folds.as_slice()).unwrap_or_default();
     RankedPart {
         label: describe(&ranked.config, base),
@@ -431,13 +482,31 @@ fn finite(value: f64) -> Option<f64> {
     Some(value).filter(|value| value.is_finite())
 }
 
+fn compared_part(compared: &ar_common::Compared, base: &Config) -> ComparedPart {
+    ComparedPart {
+        config: compared.config.clone(),
+        members: compared.members.clone(),
+        label: ensemble::describe(&compared.config, &compared.members, base),
+        beats_base: compared.beats_base,
+        difference: finite(compared.difference),
+        low: finite(compared.low),
+        p_value: finite(compared.p_value),
+        pairs: compared.pairs,
+        score: compared.score.and_then(finite),
+        base_score: compared.base_score.and_then(finite),
+    }
+}
+
 fn verdict_part(verdict: &ar_common::Verdict, base: &Config) -> VerdictPart {
+    let label = |config: &Config| ensemble::describe(config, &verdict.members, base);
     VerdictPart {
         beats_base: verdict.beats_base,
         text: verdict.text.clone(),
-        winner_label: describe(&verdict.winner, base),
+        winner_label: label(&verdict.winner),
         winner: verdict.winner.clone(),
-        candidate_label: verdict.candidate.as_ref().map(|candidate| describe(candidate, base)),
+        members: verdict.members.clone(),
+        compared: verdict.compared.iter().map(|compared| compared_part(compared, base)).collect(),
+        candidate_label: verdict.candidate.as_ref().map(label),
         candidate: verdict.candidate.clone(),
         difference: finite(verdict.difference),
         low: finite(verdict.low),
@@ -461,8 +530,10 @@ fn holdout_part(state: &State, study: &Study) -> Result<HoldoutPart, String> {
         });
     };
     let candidate = verdict.candidate.clone().unwrap_or_else(|| study.base());
-    let scoring =
-        state.experiments_of(study).filter(|e| e.block == Block::Sealed && e.config == candidate).last();
+    let scoring = state
+        .experiments_of(study)
+        .filter(|e| e.block == Block::Sealed && e.runs(&candidate, &verdict.members))
+        .last();
     let Some(outcome) = scoring.and_then(Experiment::outcome) else {
         return Err("the sealed rows have not been scored yet".to_owned());
     };

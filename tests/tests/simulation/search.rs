@@ -131,5 +131,7 @@ fn verdict(winner: &Config, score: f64) -> Verdict {
         base_score: None,
         best_seen: None,
         text: "as the simulation has it".into(),
+        members: Vec::new(),
+        compared: Vec::new(),
     }
 }
