@@ -50,15 +50,28 @@ fn table(folder: &Path) -> PathBuf {
     path
 }
 
+/// The first of a few studies in which an ensemble wins: which configurations a search finds depends on the order in which
+/// its experiments end, and so does whether they have something to gain from each other.
+fn won(folder: &Path, input: &str) -> PathBuf {
+    for seed in ["0", "1", "2", "3", "4", "5"] {
+        let out = folder.join(seed);
+        let flags = ["--metric", "rmse", "--budget", "40", "--rounds", "1", "--seed", seed];
+        let ended = run::finish(&[&["run", input, "--out", out.to_str().unwrap()][..], &flags].concat());
+        assert_eq!(ended.status.code(), Some(0), "{}", run::stderr(&ended));
+        if results(&out)["verdict"]["members"].is_array() {
+            return out;
+        }
+    }
+    panic!("no ensemble wins in any of six studies of data that none of the models is made for");
+}
+
 #[test]
 fn an_ensemble_that_wins_is_handed_over_as_one_model_and_one_file() {
     let folder = tempfile::tempdir().unwrap();
-    let (input, out) = (table(folder.path()), folder.path().join("out"));
-    let (input, out_text) = (input.to_str().unwrap(), out.to_str().unwrap());
-    let flags = ["--metric", "rmse", "--budget", "40", "--rounds", "1"];
-    let ended = run::finish(&[&["run", input, "--out", out_text][..], &flags].concat());
-    assert_eq!(ended.status.code(), Some(0), "{}", run::stderr(&ended));
-
+    let input = table(folder.path());
+    let input = input.to_str().unwrap();
+    let out = won(folder.path(), input);
+    let out_text = out.to_str().unwrap();
     let results = results(&out);
     let verdict = &results["verdict"];
     let label = verdict["winner_label"].as_str().unwrap();

@@ -7,6 +7,7 @@ mod cost;
 mod explanation;
 mod find;
 mod html;
+mod judgement;
 mod report;
 mod table;
 
@@ -21,8 +22,9 @@ use serde::Deserialize;
 pub use cost::CostPart;
 pub use explanation::{EffectPart, ExplanationPart, ImportancePart, InteractionPart, PrunedPart};
 pub use find::{Entry, FindError, all, find, read};
-pub use report::{ComparedPart, StudyPart, VerdictPart};
-pub use report::{ContributionPart, ExperimentPart, HoldoutPart, RankedPart, RemovedPart, Report, Scored};
+pub use judgement::{ComparedPart, HoldoutPart, VerdictPart};
+pub use report::StudyPart;
+pub use report::{ContributionPart, ExperimentPart, RankedPart, RemovedPart, Report, Scored};
 
 /// Name of the study's folder: its name and the first digits of its identity.
 pub fn folder_name(report: &Report) -> String {

@@ -82,7 +82,7 @@ fn check_members(lab: &Lab, s: &crate::Suggestion) -> Result<(), TestCaseError> 
         prop_assert_eq!(member.weight > 0, s.block != Block::FIRST);
     }
     let first = |o: &&crate::Observation| o.block == Block::FIRST;
-    let last = lab.history.iter().filter(first).last();
+    let last = lab.history.iter().rfind(first);
     prop_assert!(s.block != Block::FIRST || last.is_some_and(|o| o.members.is_empty()), "weighed twice");
     Ok(())
 }
