@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::ensemble::Member;
+
 /// One option for every dimension of a space, by name. Ordered, so that equal configurations are
 /// equal bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
@@ -88,6 +90,16 @@ pub struct ExperimentKey {
     pub config: Config,
     /// On what it is evaluated.
     pub block: Block,
+    /// Those who vote, of an ensemble; its `config` is the space's base.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<Member>,
+}
+
+impl ExperimentKey {
+    /// One configuration on a block.
+    pub fn single(config: Config, block: Block) -> Self {
+        Self { config, block, members: Vec::new() }
+    }
 }
 
 #[cfg(test)]

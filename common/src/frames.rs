@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+use crate::ensemble::Member;
 use crate::experiment::{Block, Config};
 use crate::ids::{Attempt, Epoch, ExperimentId, LeaseSeq, StudyId, WorkerId};
 use crate::outcome::Outcome;
@@ -119,6 +120,9 @@ pub struct Grant {
     pub grace_ms: u64,
     /// Bytes of memory it may take beyond what its server holds.
     pub memory: Option<u64>,
+    /// Those who vote, of an ensemble; then `config` is of no account.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<Member>,
 }
 
 /// From worker to coordinator.

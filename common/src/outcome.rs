@@ -119,6 +119,9 @@ pub struct Measures {
     /// Files it made.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub artifacts: Vec<Artifact>,
+    /// Of an ensemble: what each of its members weighs, in their order; chosen by this run where that was asked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<u32>,
 }
 
 /// Candidate and base on the sealed rows.

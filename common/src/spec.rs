@@ -129,6 +129,9 @@ pub struct SearchSpec {
     /// metric. Never if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_below: Option<f64>,
+    /// Whether an ensemble of the best is left out of the verdict.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub no_ensemble: bool,
 }
 
 impl SearchSpec {
@@ -235,6 +238,7 @@ mod tests {
         same.data.path = "elsewhere.csv".into();
         same.budget.rounds = 40;
         same.search.sampler = Sampler::Random;
+        same.search.no_ensemble = true;
         same.limits.experiment_seconds = Some(5.0);
         same.limits.constraints.memory = Some(1 << 30);
         assert_eq!(same.id(), original);

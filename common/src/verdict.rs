@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::ensemble::Member;
 use crate::experiment::Config;
 
 /// Whether a candidate is shown to beat the base, by repeated paired folds.
@@ -31,4 +32,34 @@ pub struct Verdict {
     pub best_seen: Option<(Config, f64)>,
     /// The verdict in one sentence for a person.
     pub text: String,
+    /// Those who vote, where winner and candidate are an ensemble; `winner` and `candidate` are then the space's base.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<Member>,
+    /// All that was compared with the base, where that is more than the candidate.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub compared: Vec<Compared>,
+}
+
+/// One of several that were compared with the base.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Compared {
+    /// Its configuration; the space's base of an ensemble.
+    pub config: Config,
+    /// Those who vote, of an ensemble.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<Member>,
+    /// Whether it is shown to beat the base.
+    pub beats_base: bool,
+    /// Mean paired difference to the base, positive is better in either direction of the metric.
+    pub difference: f64,
+    /// Lower end of the one-sided interval of `difference`, at the level corrected for how many were compared.
+    pub low: f64,
+    /// One-sided p value, corrected for how many were compared.
+    pub p_value: f64,
+    /// How many paired folds were seen.
+    pub pairs: u32,
+    /// Mean score over those folds.
+    pub score: Option<f64>,
+    /// Mean score of the base over the same folds.
+    pub base_score: Option<f64>,
 }

@@ -71,6 +71,10 @@ pub struct RunArgs {
     /// metric [default: the budget is used]
     #[arg(long, value_name = "AMOUNT", value_parser = amount)]
     pub stop_below: Option<f64>,
+    /// Leave out the ensemble: where the budget has room (40 experiments or more), the best few configurations are
+    /// averaged at the end of the search, and the mean enters the verdict beside the best one
+    #[arg(long)]
+    pub no_ensemble: bool,
     /// Most wall-clock time, e.g. 90s, 30m, 2h; a fifth of it is kept for the verdict
     #[arg(long, value_name = "DUR", value_parser = duration)]
     pub time_limit: Option<Duration>,

@@ -120,6 +120,7 @@ fn search(args: &RunArgs, otherwise: SearchSpec) -> SearchSpec {
     SearchSpec {
         sampler: args.sampler.unwrap_or(otherwise.sampler),
         stop_below: args.stop_below.or(otherwise.stop_below),
+        no_ensemble: args.no_ensemble || otherwise.no_ensemble,
     }
 }
 

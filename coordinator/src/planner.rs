@@ -82,6 +82,7 @@ pub fn history(state: &State, study: &Study) -> Vec<Observation> {
             block: experiment.block,
             mode: experiment.mode,
             outcome: experiment.outcome().cloned(),
+            members: experiment.members.clone(),
         })
         .collect()
 }
@@ -138,6 +139,7 @@ pub fn plan(request: &Request, memory: &Memory) -> Planned {
                     mode: suggestion.mode,
                     round: suggestion.round,
                     reason: suggestion.reason,
+                    members: suggestion.members,
                 })
                 .collect(),
         ),

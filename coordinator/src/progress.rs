@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use ar_common::{Block, ExperimentId, StudyId, experiment::describe};
+use ar_common::{Block, ExperimentId, StudyId, ensemble::describe};
 use ar_core::{Experiment, Record, State, Study};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -220,14 +220,14 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-/// Evaluations that have ended.
+/// Evaluations that have ended; an ensemble has one for each member.
 fn ended_of(state: &State, study: &Study) -> u32 {
-    let ended = state.experiments_of(study).filter(|e| e.block.counts() && !e.is_pending());
-    u32::try_from(ended.count()).unwrap_or(u32::MAX)
+    let ended = state.experiments_of(study).filter(|e| !e.is_pending());
+    ended.map(Experiment::cost).sum()
 }
 
 fn label(experiment: &Experiment, study: &Study) -> String {
-    let what = describe(&experiment.config, &study.base());
+    let what = describe(&experiment.config, &experiment.members, &study.base());
     match experiment.block {
         Block::Cv { repeat } if repeat > 0 => format!("{what} (split {})", repeat + 1),
         _ => what,

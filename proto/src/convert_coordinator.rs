@@ -52,6 +52,7 @@ fn frame_out(frame: &CoordinatorFrame) -> Frame {
             deadline_ms: grant.deadline_ms,
             grace_ms: grant.grace_ms,
             memory: grant.memory,
+            members: fields::members_out(&grant.members),
         }),
         CoordinatorFrame::Revoke { lease } => Frame::Revoke(v1::Revoke { lease: Some(lease_out(lease)) }),
         CoordinatorFrame::Cancel { lease, why } => {
@@ -88,6 +89,7 @@ fn frame_in(epoch: Epoch, frame: Frame) -> Result<CoordinatorFrame, WireError> {
             deadline_ms: grant.deadline_ms,
             grace_ms: grant.grace_ms,
             memory: grant.memory,
+            members: fields::members_in(grant.members)?,
         }),
         Frame::Revoke(revoke) => CoordinatorFrame::Revoke { lease: lease_in(revoke.lease)? },
         Frame::Cancel(cancel) => {
@@ -115,7 +117,7 @@ mod tests {
             LeaseRef { experiment: ExperimentId(3), lease: LeaseSeq { incarnation: 9, seq: Seq(40) } };
         let study = StudyId(Digest::of(b"study").to_string());
         let config: ar_common::Config = [("scale", "none")].into_iter().collect();
-        let grant = |block| {
+        let grant = |block, members: &[ar_common::Member]| {
             CoordinatorFrame::Grant(Grant {
                 lease,
                 attempt: Attempt(2),
@@ -126,8 +128,10 @@ mod tests {
                 deadline_ms: 60_000,
                 grace_ms: 2_000,
                 memory: Some(1 << 30),
+                members: members.to_vec(),
             })
         };
+        let members = [1, 3].map(|weight| ar_common::Member { config: config.clone(), weight });
         let frames = vec![
             CoordinatorFrame::Welcome {
                 cluster: 1,
@@ -137,9 +141,9 @@ mod tests {
                 protocol: 1,
             },
             CoordinatorFrame::Prepare { study: study.clone(), tree: Digest::of(b"tree") },
-            grant(Block::Cv { repeat: 3 }),
-            grant(Block::Sealed),
-            grant(Block::Refit),
+            grant(Block::Cv { repeat: 3 }, &members),
+            grant(Block::Sealed, &[]),
+            grant(Block::Refit, &members),
             CoordinatorFrame::Revoke { lease },
             CoordinatorFrame::Cancel { lease, why: "time".into() },
             CoordinatorFrame::Ack { lease },

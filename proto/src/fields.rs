@@ -1,7 +1,7 @@
 //! Single fields, in both directions.
 
 use ar_common::frames::{Hardware, HeldLease, LeaseRef, LeaseStage};
-use ar_common::{Block, Config, Digest, ExperimentId, LeaseSeq, Seq, StudyId};
+use ar_common::{Block, Config, Digest, ExperimentId, LeaseSeq, Member, Seq, StudyId};
 
 use crate::v1;
 
@@ -111,6 +111,20 @@ pub(crate) fn config_out(config: &Config) -> std::collections::HashMap<String, S
 
 pub(crate) fn config_in(config: std::collections::HashMap<String, String>) -> Config {
     config.into_iter().collect()
+}
+
+pub(crate) fn members_out(members: &[Member]) -> Vec<v1::Member> {
+    let member = |member: &Member| v1::Member { config: config_out(&member.config), weight: member.weight };
+    members.iter().map(member).collect()
+}
+
+pub(crate) fn members_in(members: Vec<v1::Member>) -> Result<Vec<Member>, WireError> {
+    if members.len() > ar_common::ensemble::MOST {
+        let most = ar_common::ensemble::MOST;
+        return Err(invalid("members", format!("{} of them, at most {most} are taken", members.len())));
+    }
+    let member = |member: v1::Member| Member { config: config_in(member.config), weight: member.weight };
+    Ok(members.into_iter().map(member).collect())
 }
 
 pub(crate) fn block_out(block: Block) -> v1::Block {

@@ -116,6 +116,7 @@ impl Attempt {
             block: BlockFrame::new(grant.block, &grant.reference),
             memory_bytes: Some(memory),
             out,
+            members: &grant.members,
         };
         let events = server.fork(grant.lease.lease.seq.0, &frame, &theirs.into(), &write.into())?;
         ours.set_nonblocking(true)?;
@@ -329,6 +330,7 @@ impl Attempt {
             peak_memory: Some(self.seen.peak_memory).filter(|peak| *peak > 0),
             sealed,
             artifacts,
+            members: result.weights.clone(),
         })
     }
 

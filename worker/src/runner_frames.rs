@@ -4,7 +4,7 @@
 use std::io::{self, Read};
 
 use ar_common::frames::Unavailable;
-use ar_common::{Block, Config};
+use ar_common::{Block, Config, Member};
 use serde::{Deserialize, Serialize};
 
 /// Longest frame that is read, bytes; what is longer comes from a child that went wild.
@@ -14,7 +14,15 @@ pub(crate) const FRAME_LIMIT: usize = 1 << 20;
 #[derive(Debug, Serialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
 pub(crate) enum ToServer<'a> {
-    Run { id: u64, config: &'a Config, block: BlockFrame<'a>, memory_bytes: Option<u64>, out: Option<String> },
+    Run {
+        id: u64,
+        config: &'a Config,
+        block: BlockFrame<'a>,
+        memory_bytes: Option<u64>,
+        out: Option<String>,
+        #[serde(skip_serializing_if = "<[Member]>::is_empty")]
+        members: &'a [Member],
+    },
 }
 
 #[derive(Debug, Serialize)]
@@ -107,6 +115,8 @@ pub(crate) struct ResultFrame {
     pub(crate) level: Option<f64>,
     pub(crate) rows: Option<u64>,
     pub(crate) files: Vec<String>,
+    /// Of an ensemble: what each member weighs.
+    pub(crate) weights: Vec<u32>,
 }
 
 /// What stands where a score should: a number, or something else, which is read as "not a number" so

@@ -1,6 +1,6 @@
 //! Folding one record into the state. Total: a record that was durable is applied as it stands.
 
-use ar_common::{Attempt, ExperimentKey, LeaseSeq, Outcome, Seq};
+use ar_common::{Attempt, LeaseSeq, Outcome, Seq};
 
 use crate::input::PlannedExperiment;
 use crate::record::Record;
@@ -56,11 +56,11 @@ impl State {
                 };
                 experiment.status = Status::Done { lease: *lease, digest: *digest, outcome: outcome.clone() };
                 let study = experiment.study.clone();
-                let refunded = experiment.block.counts()
-                    && matches!(outcome, Outcome::DuplicateOf { .. } | Outcome::Cancelled { .. });
+                let given_back = matches!(outcome, Outcome::DuplicateOf { .. } | Outcome::Cancelled { .. });
+                let refund = if given_back { experiment.cost() } else { 0 };
                 if let Some(study) = self.studies.get_mut(&study) {
                     study.last_done = seq;
-                    study.spent -= u32::from(refunded);
+                    study.spent -= refund;
                 }
             }
             Record::Refused { .. } => self.refused += 1,
@@ -78,8 +78,8 @@ impl State {
         };
         for planned in experiments {
             entry.experiments.push(planned.id);
-            entry.spent += u32::from(planned.block.counts());
-            entry.keys.insert(ExperimentKey { config: planned.config.clone(), block: planned.block });
+            entry.spent += planned.cost();
+            entry.keys.insert(planned.key());
             self.experiments.push(Experiment {
                 id: planned.id,
                 study: study.clone(),
@@ -92,6 +92,7 @@ impl State {
                 newest_lease: None,
                 losses_running: 0,
                 status: Status::Queued,
+                members: planned.members.clone(),
             });
         }
     }

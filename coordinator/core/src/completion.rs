@@ -8,6 +8,9 @@ use crate::record::Record;
 use crate::state::{Experiment, State, Status};
 use crate::step::Turn;
 
+/// What a worker says that does not know ensembles and ran the base instead.
+const FOREIGN: &str = "the worker ran no ensemble where one was asked for; upgrade it";
+
 /// What is to be done with a result.
 #[derive(Debug, PartialEq, Eq)]
 enum Judgement {
@@ -73,10 +76,18 @@ fn judge(state: &State, lease: &LeaseRef, digest: Digest) -> Judgement {
 fn cannot_be(state: &State, experiment: ExperimentId, outcome: &Outcome) -> Option<String> {
     let experiment = state.experiment(experiment)?;
     let metric = &state.studies.get(&experiment.study)?.spec.metric;
+    if let Outcome::DuplicateOf { .. } = outcome
+        && !experiment.members.is_empty()
+    {
+        return Some(FOREIGN.to_owned());
+    }
     if let Outcome::DuplicateOf { experiment: first } = outcome {
         // Only ever of an earlier one, so that no two experiments are each other's duplicate.
         let twin = |first: &Experiment| {
-            first.id < experiment.id && first.study == experiment.study && first.block == experiment.block
+            first.id < experiment.id
+                && first.study == experiment.study
+                && first.block == experiment.block
+                && first.members.is_empty()
         };
         return (!state.experiment(*first).is_some_and(twin)).then(|| {
             format!("it is no duplicate of experiment {first}, which is no earlier one of its kind")
@@ -88,6 +99,9 @@ fn cannot_be(state: &State, experiment: ExperimentId, outcome: &Outcome) -> Opti
     let measures = outcome.measures()?;
     if experiment.block.counts() && measures.score.is_none() {
         return Some(format!("the run ended without a value of {}", metric.name));
+    }
+    if measures.members.len() != experiment.members.len() {
+        return Some(FOREIGN.to_owned());
     }
     if let Some(sealed) = &measures.sealed
         && ![sealed.difference, sealed.low, sealed.high].iter().all(|bound| bound.is_finite())

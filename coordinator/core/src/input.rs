@@ -1,7 +1,10 @@
 //! What comes into the core and what it asks for.
 
 use ar_common::frames::{CoordinatorFrame, HeldLease, Hello, LeaseRef, Unavailable};
-use ar_common::{Block, Config, Digest, ExperimentId, Mode, Outcome, Seq, StudyId, StudySpec, Verdict};
+use ar_common::{
+    Block, Config, Digest, ExperimentId, ExperimentKey, Member, Mode, Outcome, Seq, StudyId, StudySpec,
+    Verdict,
+};
 use serde::{Deserialize, Serialize};
 
 /// One connection of one worker; never reused by the shell.
@@ -107,6 +110,7 @@ pub enum Input {
 
 /// What the search answered.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is moved once or twice")]
 pub enum Planned {
     /// Experiments to run.
     Experiments(Vec<PlannedExperiment>),
@@ -133,6 +137,22 @@ pub struct PlannedExperiment {
     pub round: u32,
     /// Why, in one line for a person.
     pub reason: String,
+    /// Those who vote, of an ensemble; its `config` is the space's base.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<Member>,
+}
+
+impl PlannedExperiment {
+    /// By what it is told from the others of its study.
+    pub fn key(&self) -> ExperimentKey {
+        let (config, members) = (self.config.clone(), self.members.clone());
+        ExperimentKey { config, block: self.block, members }
+    }
+
+    /// What it takes from the budget, in full evaluations of a configuration.
+    pub fn cost(&self) -> u32 {
+        if self.block.counts() { ar_common::ensemble::cost(&self.members) } else { 0 }
+    }
 }
 
 /// How much of a study's time limit is left.

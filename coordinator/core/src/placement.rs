@@ -1,12 +1,12 @@
 //! Placement: which waiting experiment goes to which worker.
 
 use ar_common::frames::{CoordinatorFrame, Grant, LeaseRef};
-use ar_common::{Block, ExperimentId, LeaseSeq, StudyId};
+use ar_common::{ExperimentId, LeaseSeq, StudyId};
 
 use crate::input::SessionId;
 use crate::live::{LiveLease, LiveWorker};
 use crate::record::Record;
-use crate::state::{Phase, State, Study};
+use crate::state::{Experiment, Phase, State, Study};
 use crate::step::Turn;
 
 /// Seconds that one experiment may take before the base's own time is known.
@@ -117,7 +117,7 @@ impl Turn<'_> {
         let Some(study) = self.core.state.studies.get(&entry.study) else {
             return;
         };
-        let deadline_ms = deadline_ms(&self.core.state, study, entry.block);
+        let deadline_ms = deadline_ms(&self.core.state, study, entry);
         let seq = self.core.state.seq.next();
         let lease =
             LeaseRef { experiment, lease: LeaseSeq { incarnation: self.core.state.incarnation, seq } };
@@ -131,6 +131,7 @@ impl Turn<'_> {
             deadline_ms,
             grace_ms: self.core.live.timing.grace_ms,
             memory: study.spec.limits.experiment_memory,
+            members: entry.members.clone(),
         });
         let (study, attempt) = (entry.study.clone(), entry.attempt);
         self.record(Record::Granted { experiment, attempt, worker: name, boot, deadline_ms });
@@ -185,8 +186,9 @@ fn ahead(state: &State, study: &Study) -> u32 {
 }
 
 /// The hard deadline of an attempt: what the study says, else max(60 s, 20 x the base). The sealed
-/// block fits two configurations and the refit all rows, so they may take as long again.
-fn deadline_ms(state: &State, study: &Study, block: Block) -> u64 {
+/// block fits two configurations and the refit all rows, so they may take as long again; an ensemble fits its members
+/// one after another.
+fn deadline_ms(state: &State, study: &Study, experiment: &Experiment) -> u64 {
     let measured = |id: &ExperimentId| state.experiment(*id)?.outcome()?.measures().map(|m| m.seconds);
     let base_seconds = study.experiments.first().and_then(measured);
     let seconds = study.spec.limits.experiment_seconds.unwrap_or_else(|| match base_seconds {
@@ -194,7 +196,8 @@ fn deadline_ms(state: &State, study: &Study, block: Block) -> u64 {
         None if base_has_ended(state, study) => DEADLINE_FLOOR_S,
         None => DEADLINE_BEFORE_BASE_S,
     });
-    let factor = if block.counts() { 1.0 } else { 2.0 };
+    let passes = if experiment.block.counts() { 1.0 } else { 2.0 };
+    let factor = passes * f64::from(ar_common::ensemble::cost(&experiment.members));
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,

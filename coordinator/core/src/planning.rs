@@ -1,6 +1,6 @@
 //! Planning: when to ask the search, which answers still hold, and how a study moves to its end.
 
-use ar_common::{Block, Config, ExperimentKey, Mode, Seq, StudyId, Verdict};
+use ar_common::{Block, Config, Member, Mode, Seq, Space, StudyId, Verdict, ensemble};
 
 use crate::input::{Effect, Planned, PlannedExperiment, TimeLeft};
 use crate::live::Planning;
@@ -94,18 +94,20 @@ impl Turn<'_> {
         let Some(study) = self.core.state.studies.get(id) else {
             return false;
         };
-        let left = study.budget().total().saturating_sub(study.spent) as usize;
+        let mut left = study.budget().total().saturating_sub(study.spent);
         let mut accepted: Vec<PlannedExperiment> = Vec::new();
         for mut planned in experiments {
             let Some(config) = study.space.canonical(&planned.config) else {
                 continue;
             };
             planned.config = config;
-            let key = key_of(&planned);
-            let again = study.keys.contains(&key) || accepted.iter().any(|other| key_of(other) == key);
-            if again || !planned.block.counts() || accepted.len() >= left {
+            let key = planned.key();
+            let again = study.keys.contains(&key) || accepted.iter().any(|other| other.key() == key);
+            let fits = planned.cost() <= left && may_vote(&study.space, &planned.members);
+            if again || !planned.block.counts() || !fits {
                 continue;
             }
+            left -= planned.cost();
             planned.id = ar_common::ExperimentId(self.core.state.next_experiment().0 + accepted.len() as u64);
             accepted.push(planned);
         }
@@ -153,22 +155,23 @@ impl Turn<'_> {
         }
         let sealed = study.spec.splits.holdout.is_some();
         let candidate = verdict.candidate.unwrap_or_else(|| study.base());
-        if sealed && !self.closing(id, candidate, Block::Sealed) {
+        let members = verdict.members;
+        if sealed && !self.closing(id, (candidate, members.clone()), Block::Sealed) {
             return;
         }
-        if self.closing(id, verdict.winner, Block::Refit) {
+        if self.closing(id, (verdict.winner, members), Block::Refit) {
             self.record(Record::Finished { study: id.clone(), how: Finish::Concluded });
         }
     }
 
     /// Plans a closing experiment if it is not there. Whether it has ended.
-    fn closing(&mut self, id: &StudyId, config: Config, block: Block) -> bool {
+    fn closing(&mut self, id: &StudyId, (config, members): (Config, Vec<Member>), block: Block) -> bool {
         let Some(study) = self.core.state.studies.get(id) else {
             return false;
         };
         let find = |study: &Study| {
-            let found =
-                self.core.state.experiments_of(study).find(|e| e.block == block && e.config == config);
+            let mut all = self.core.state.experiments_of(study);
+            let found = all.find(|e| e.block == block && e.runs(&config, &members));
             found.map(|e| !e.is_pending())
         };
         if let Some(ended) = find(study) {
@@ -189,6 +192,7 @@ impl Turn<'_> {
             mode: Mode::Narrow,
             round,
             reason: reason.to_owned(),
+            members,
         };
         let as_of = self.core.state.seq;
         self.plan(id, as_of, vec![planned]);
@@ -196,6 +200,12 @@ impl Turn<'_> {
     }
 }
 
-fn key_of(planned: &PlannedExperiment) -> ExperimentKey {
-    ExperimentKey { config: planned.config.clone(), block: planned.block }
+/// Whether these make an ensemble, or there is none: a few, no two the same, and all of this space as it is now.
+fn may_vote(space: &Space, members: &[Member]) -> bool {
+    let few = (ensemble::FEWEST..=ensemble::MOST).contains(&members.len());
+    let fits = |(i, member): (usize, &Member)| {
+        space.canonical(&member.config).as_ref() == Some(&member.config)
+            && members[..i].iter().all(|other| other.config != member.config)
+    };
+    members.is_empty() || (few && members.iter().enumerate().all(fits))
 }

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ar_common::{Attempt, Block, Budget, Config, Digest, Epoch, ExperimentId, ExperimentKey, LeaseSeq, Mode};
+use ar_common::{Attempt, Block, Budget, Config, Digest, Epoch, ExperimentId, ExperimentKey, LeaseSeq};
 use ar_common::{Limits, Measures, Outcome, Seq, Space, StudyId, StudySpec, Verdict, WorkerId};
+use ar_common::{Member, Mode};
 use serde::{Deserialize, Serialize};
 
 /// Everything that the journal says. Two coordinators that folded the same records hold equal states.
@@ -97,6 +98,9 @@ pub struct Experiment {
     pub losses_running: u32,
     /// Where it is.
     pub status: Status,
+    /// Those who vote, of an ensemble; its `config` is the space's base.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<Member>,
 }
 
 /// Where an experiment is: `Queued -> Leased -> Done`, or back to `Queued` by one record.
@@ -160,7 +164,9 @@ impl State {
         let metric = &study.spec.metric;
         let refused = self.refused_configs(study);
         self.experiments_of(study)
-            .filter(|experiment| experiment.block == Block::FIRST && !refused.contains(&experiment.config))
+            // The weights of an ensemble were chosen on the very rows of this split.
+            .filter(|experiment| experiment.block == Block::FIRST && experiment.members.is_empty())
+            .filter(|experiment| !refused.contains(&experiment.config))
             .filter_map(|experiment| Some((experiment, experiment.outcome()?.score()?)))
             .reduce(|best, next| if metric.gain(next.1, best.1) > 0.0 { next } else { best })
     }
@@ -170,7 +176,8 @@ impl State {
         let constraints = &study.spec.limits.constraints;
         let mut runs: BTreeMap<&Config, Vec<&Measures>> = BTreeMap::new();
         if !constraints.is_empty() {
-            for experiment in self.experiments_of(study).filter(|e| e.block.counts()) {
+            let single = |e: &&Experiment| e.block.counts() && e.members.is_empty();
+            for experiment in self.experiments_of(study).filter(single) {
                 let measures = experiment.outcome().and_then(Outcome::measures);
                 runs.entry(&experiment.config).or_default().extend(measures);
             }
@@ -218,6 +225,16 @@ impl Experiment {
             Status::Done { outcome, .. } => Some(outcome),
             _ => None,
         }
+    }
+
+    /// Whether it runs this: an ensemble if there are members, else the configuration.
+    pub fn runs(&self, config: &Config, members: &[Member]) -> bool {
+        self.config == *config && self.members == members
+    }
+
+    /// What it takes from the budget, in full evaluations of a configuration, unless that is given back.
+    pub fn cost(&self) -> u32 {
+        if self.block.counts() { ar_common::ensemble::cost(&self.members) } else { 0 }
     }
 
     /// Whether it has not ended.

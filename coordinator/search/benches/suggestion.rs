@@ -92,7 +92,8 @@ impl Study {
         let score = Some(folds.iter().sum::<f64>() / FOLDS as f64);
         let outcome = Some(Outcome::Done(Measures { score, folds, seconds: 1.0, ..Measures::default() }));
         let experiment = ExperimentId(self.history.len() as u64 + 1);
-        let seen = Observation { experiment, config, block: Block::FIRST, mode: Mode::Explore, outcome };
+        let (block, mode, members) = (Block::FIRST, Mode::Explore, Vec::new());
+        let seen = Observation { experiment, config, block, mode, outcome, members };
         self.history.push(seen);
     }
 

@@ -1,9 +1,10 @@
-//! The confirmation: one candidate and the base, measured again on fresh splits.
+//! The confirmation: one candidate, an ensemble if there is one, and the base, measured again on fresh splits.
 
 use ar_common::{Block, Budget};
 
+use crate::ensemble::{self, CERTAIN, Stage};
 use crate::grid::{Grid, Point, changes};
-use crate::history::{History, whole};
+use crate::history::{Entry, History, whole};
 use crate::insight::Pair;
 use crate::surrogate::Surrogate;
 
@@ -46,53 +47,112 @@ pub(crate) struct Agenda {
     /// The search ended before its share was spent: then the confirmation has its own share, or [`ENOUGH`]
     /// pairs if that is more and the budget has them.
     pub(crate) early: bool,
+    pub(crate) ensemble: Stage,
 }
 
-/// The replicates that are still to be suggested, up to what is left of the budget: squares first, as far as half of
-/// what is kept reaches, then pairs of candidate and base on as many splits as the rest allows.
+/// What is measured again.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Replicate {
+    /// A configuration.
+    Single(Point),
+    /// The ensemble of the agenda.
+    Ensemble,
+}
+
+impl Agenda {
+    /// What became of a replicate, if it was suggested.
+    fn find<'h, 'a>(
+        &self,
+        history: &'h History<'a>,
+        (what, block): &(Replicate, Block),
+    ) -> Option<&'h Entry<'a>> {
+        match (what, &self.ensemble) {
+            (Replicate::Single(point), _) => history.find(point, *block),
+            (Replicate::Ensemble, Stage::Settled(members)) => ensemble::find(history, members, *block),
+            (Replicate::Ensemble, _) => None,
+        }
+    }
+
+    /// Members of the ensemble.
+    fn votes(&self) -> usize {
+        if let Stage::Settled(members) = &self.ensemble { members.len() } else { 0 }
+    }
+}
+
+/// How many splits each has, and the squares.
+struct Shares {
+    /// Of candidate and base.
+    repeats: usize,
+    /// Of the ensemble.
+    votes: usize,
+    squares: Vec<(Point, Block)>,
+}
+
+/// What is kept, shared out: to an ensemble one fresh split, if [`CERTAIN`] pairs of candidate and base are left beside
+/// it; to squares half of what is kept at most; to the ensemble as many further splits as there are certain pairs;
+/// the rest to candidate and base.
+fn share(grid: &Grid<'_>, history: &History<'_>, budget: Budget, agenda: &Agenda) -> Shares {
+    let kept = whole(f64::from(budget.total()) - history.spent_searching());
+    if agenda.ensemble == Stage::Open {
+        // What else there is depends on how many vote.
+        return Shares { repeats: CERTAIN.min(kept / 2), votes: 0, squares: Vec::new() };
+    }
+    let certain = 2 * CERTAIN;
+    let each = if certain + agenda.votes() > kept { 0 } else { agenda.votes() };
+    let room = if each > 0 { kept - certain - each } else { kept };
+    let least = kept.min(budget.confirmation() as usize);
+    let squares = squares(grid, agenda, room.min(least / SQUARES));
+    let given_back = |(point, block): &&(Point, Block)| {
+        history.find(point, *block).is_some_and(|e| e.observation.outcome.is_some() && e.cost == 0.0)
+    };
+    let paid = squares.len() - squares.iter().filter(given_back).count();
+    let spare = kept.saturating_sub(paid);
+    let votes = spare.saturating_sub(certain).checked_div(each).unwrap_or(0).min(CERTAIN);
+    let mut repeats = (spare - votes * each) / 2;
+    if agenda.early {
+        let pairs = (budget.confirmation() as usize / 2).max(ENOUGH);
+        repeats = repeats.min(pairs.saturating_sub(paid.div_ceil(2)));
+    }
+    Shares { repeats, votes, squares }
+}
+
+/// The replicates that are still to be suggested, up to what is left of the budget: pairs of candidate and base, the
+/// ensemble on the first of their splits, and squares.
 pub(crate) fn replicates(
     grid: &Grid<'_>,
     history: &History<'_>,
     budget: Budget,
     agenda: &Agenda,
-) -> Vec<(Point, Block)> {
-    let kept = whole(f64::from(budget.total()) - history.spent_searching());
-    let share = kept.min(budget.confirmation() as usize);
-    let squares = squares(grid, agenda, share / SQUARES);
-    let given_back = |(point, block): &&(Point, Block)| {
-        history.find(point, *block).is_some_and(|e| e.observation.outcome.is_some() && e.cost == 0.0)
-    };
-    let paid = squares.len() - squares.iter().filter(given_back).count();
-    let mut repeats = kept.saturating_sub(paid) / 2;
-    if agenda.early {
-        let pairs = (budget.confirmation() as usize / 2).max(ENOUGH);
-        repeats = repeats.min(pairs.saturating_sub(paid.div_ceil(2)));
-    }
-    let splits = (1..).take(repeats).map(|repeat| Block::Cv { repeat });
-    let pairs = splits.map(|block| vec![(grid.base(), block), (agenda.candidate.clone(), block)]);
+) -> Vec<(Replicate, Block)> {
+    let Shares { repeats, votes, squares } = share(grid, history, budget, agenda);
+    let single = |point: &Point, block| (Replicate::Single(point.clone()), block);
+    let base = grid.base();
+    let splits = |n| (1..).take(n).map(|repeat| Block::Cv { repeat });
+    let pairs = splits(repeats).map(|block| vec![single(&base, block), single(&agenda.candidate, block)]);
+    let voted = splits(votes).map(|block| vec![single(&base, block), (Replicate::Ensemble, block)]);
     // A square is measured on splits that the base is measured on anyway, and the first ones come first.
-    let squares: Vec<_> = squares.into_iter().map(|square| vec![square]).collect();
+    let squares = squares.iter().map(|(point, block)| vec![single(point, *block)]);
+    let certain = pairs.clone().take(CERTAIN);
     let mut left = history.left(budget);
-    let mut wanted: Vec<(Point, Block)> = Vec::new();
-    for group in pairs.chain(squares) {
+    let mut wanted: Vec<(Replicate, Block)> = Vec::new();
+    for group in certain.chain(voted).chain(pairs.skip(CERTAIN)).chain(squares) {
         // One half without the other is no comparison.
-        let lost = |(point, block): &(Point, Block)| {
-            let entry = history.find(point, *block);
+        let lost = |replicate: &(Replicate, Block)| {
+            let entry = agenda.find(history, replicate);
             entry.is_some_and(|e| e.observation.outcome.is_some() && e.measures.is_none())
         };
         if group.iter().any(lost) {
             continue;
         }
-        let open: Vec<(Point, Block)> = group
-            .into_iter()
-            .filter(|(point, block)| {
-                !history.has(point, *block) && !wanted.contains(&(point.clone(), *block))
-            })
-            .collect();
-        if open.len() > left {
+        let new = |r: &(Replicate, Block)| agenda.find(history, r).is_none() && !wanted.contains(r);
+        let open: Vec<(Replicate, Block)> = group.into_iter().filter(new).collect();
+        let cost =
+            |(what, _): &(Replicate, Block)| if *what == Replicate::Ensemble { agenda.votes() } else { 1 };
+        let price: usize = open.iter().map(cost).sum();
+        if price > left {
             break;
         }
-        left -= open.len();
+        left -= price;
         wanted.extend(open);
     }
     wanted

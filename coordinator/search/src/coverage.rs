@@ -34,7 +34,7 @@ pub(crate) fn next(
 ) -> Vec<Look> {
     let fresh = |look: &Look| !history.has(&look.point, Block::FIRST) && history.allows(&look.point);
     let budget = problem.budget;
-    let left = history.search_left(budget);
+    let left = history.search_left(problem);
     let (plan, room) = match all_of_it(grid, history, left) {
         Some(all) => (all, left),
         None => {

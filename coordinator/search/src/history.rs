@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use ar_common::{Block, Budget, Config, Constraints, ExperimentId, Measures, Metric, Mode, Outcome};
 
-use crate::Observation;
+use crate::ensemble;
 use crate::grid::{Grid, Point, Slot};
+use crate::{Observation, Problem};
 
 /// Crashes of its own after which an option is skipped.
 const CRASHES: u32 = 3;
@@ -19,7 +20,7 @@ const ENOUGH: usize = 16;
 /// An observation with what was read out of it.
 pub(crate) struct Entry<'a> {
     pub(crate) observation: &'a Observation,
-    /// Where it lies; `None` if the space no longer has one of its options.
+    /// Where it lies; `None` if the space no longer has one of its options, or it is an ensemble.
     pub(crate) point: Option<Point>,
     /// What was measured; a duplicate has the measures of its twin.
     pub(crate) measures: Option<&'a Measures>,
@@ -28,7 +29,7 @@ pub(crate) struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    fn repeat(&self) -> Option<u32> {
+    pub(crate) fn repeat(&self) -> Option<u32> {
         match self.observation.block {
             Block::Cv { repeat } => Some(repeat),
             _ => None,
@@ -106,7 +107,7 @@ impl<'a> History<'a> {
         let folds = measured.values().map(|m| m.folds.len()).max().unwrap_or(0);
         let entry = |observation: &'a Observation| {
             let measures = measured.get(&observation.experiment).copied();
-            let point = grid.point(&observation.config);
+            let point = grid.point(&observation.config).filter(|_| observation.members.is_empty());
             Entry { observation, point, measures, cost: cost(observation, folds) }
         };
         let entries: Vec<Entry<'a>> = sorted.into_iter().map(entry).collect();
@@ -202,11 +203,13 @@ impl<'a> History<'a> {
     }
 
     /// Experiments the search may still start: what is neither spent, nor kept for confirmation, nor
-    /// already spent on it. Extending a budget reopens the search.
-    pub(crate) fn search_left(&self, budget: Budget) -> usize {
+    /// already spent on it, nor set aside for an ensemble. Extending a budget reopens the search.
+    pub(crate) fn search_left(&self, problem: &Problem<'_>) -> usize {
+        let budget = problem.budget;
         let replicates = self.spent() - self.spent_searching();
         let kept = f64::from(budget.confirmation()).max(replicates);
-        whole(f64::from(budget.total()) - kept - self.spent_searching())
+        let left = whole(f64::from(budget.total()) - kept - self.spent_searching());
+        left.saturating_sub(ensemble::set_aside(problem, self))
     }
 
     /// Experiments that may still start in all.
@@ -257,21 +260,7 @@ impl<'a> History<'a> {
     /// is searched; a raced-out run is set right for the folds it did not see.
     pub(crate) fn samples(&self, grid: &Grid<'_>, metric: &Metric) -> Vec<Sample> {
         let effects = self.fold_effects();
-        let sample = |entry: &Entry<'_>| {
-            let point = entry.point.clone().filter(|point| !grid.is_floor(point))?;
-            let (score, weight) = match (entry.measures, &entry.observation.outcome) {
-                (Some(measures), _) => (measures.score?, 1.0),
-                (None, Some(Outcome::StoppedEarly { folds, .. })) if !folds.is_empty() => {
-                    let level =
-                        folds.iter().zip(effects.iter().chain(std::iter::repeat(&0.0))).map(|(s, e)| s - e);
-                    (level.sum::<f64>() / folds.len() as f64, entry.cost)
-                }
-                _ => return None,
-            };
-            let value = metric.gain(score, 0.0);
-            value.is_finite().then_some(Sample { point, value, weight })
-        };
-        self.searched().filter_map(sample).collect()
+        self.searched().filter_map(|entry| sample(entry, grid, metric, &effects)).collect()
     }
 
     /// [`History::samples`], and what fresh splits gave, set right for how much higher a split scores than the first one.
@@ -311,8 +300,14 @@ impl<'a> History<'a> {
 
     /// Fold scores of complete runs on the first split, in their order.
     fn complete_folds(&self) -> Vec<&[f64]> {
-        let folds = |e: &Entry<'a>| e.score().and(e.measures).map(|m| m.folds.as_slice());
-        self.searched().filter_map(folds).filter(|f| f.len() == self.folds && self.folds > 0).collect()
+        self.searched().filter_map(|entry| self.complete(entry)).collect()
+    }
+
+    /// Fold scores of a configuration's complete run.
+    fn complete(&self, entry: &Entry<'a>) -> Option<&'a [f64]> {
+        let folds = entry.score().and(entry.measures).map(|m| m.folds.as_slice());
+        let single = entry.observation.members.is_empty();
+        folds.filter(|folds| single && folds.len() == self.folds && self.folds > 0)
     }
 
     /// How much higher each fold scores than the mean of all, shared by all configurations.
@@ -326,10 +321,10 @@ impl<'a> History<'a> {
 
     /// Variance of a configuration's mean that comes from the folds alone: the residual variance of
     /// the two-way table configuration x fold, over the folds. 0 where it cannot be told.
-    /// It asks the first `n` complete runs.
-    pub(crate) fn noise(&self, n: usize) -> f64 {
-        let mut rows = self.complete_folds();
-        rows.truncate(n);
+    /// It asks the complete runs among the first `n` of [`History::samples`], so that later ones do not change it.
+    pub(crate) fn noise(&self, grid: &Grid<'_>, metric: &Metric, n: usize) -> f64 {
+        let sampled = self.searched().filter(|entry| sample(entry, grid, metric, &[]).is_some()).take(n);
+        let rows: Vec<&[f64]> = sampled.filter_map(|entry| self.complete(entry)).collect();
         if rows.len() < 2 || self.folds < 2 {
             return 0.0;
         }
@@ -359,13 +354,29 @@ impl<'a> History<'a> {
     /// Configurations with a score of their own on any split, with its runs.
     pub(crate) fn scored(&self) -> BTreeMap<&'a Config, Vec<(u32, &'a Measures)>> {
         let mut by_config: BTreeMap<&Config, Vec<(u32, &Measures)>> = BTreeMap::new();
-        for entry in self.counted().filter(|e| e.score().is_some()) {
+        let single = self.counted().filter(|e| e.observation.members.is_empty());
+        for entry in single.filter(|e| e.score().is_some()) {
             if let (Some(repeat), Some(measures)) = (entry.repeat(), entry.measures) {
                 by_config.entry(&entry.observation.config).or_default().push((repeat, measures));
             }
         }
         by_config
     }
+}
+
+/// What the model learns from a run of the first split.
+fn sample(entry: &Entry<'_>, grid: &Grid<'_>, metric: &Metric, effects: &[f64]) -> Option<Sample> {
+    let point = entry.point.clone().filter(|point| !grid.is_floor(point))?;
+    let (score, weight) = match (entry.measures, &entry.observation.outcome) {
+        (Some(measures), _) => (measures.score?, 1.0),
+        (None, Some(Outcome::StoppedEarly { folds, .. })) if !folds.is_empty() => {
+            let level = folds.iter().zip(effects.iter().chain(std::iter::repeat(&0.0))).map(|(s, e)| s - e);
+            (level.sum::<f64>() / folds.len() as f64, entry.cost)
+        }
+        _ => return None,
+    };
+    let value = metric.gain(score, 0.0);
+    value.is_finite().then_some(Sample { point, value, weight })
 }
 
 /// How much higher each fold scores than the mean of all.
@@ -398,15 +409,16 @@ pub(crate) fn whole(left: f64) -> usize {
 }
 
 /// Share of a full evaluation: what is pending counts whole, what was stopped early counts its folds,
-/// a duplicate or a cancelled one is given back.
+/// a duplicate or a cancelled one is given back. An ensemble costs as many as it has members.
 fn cost(observation: &Observation, folds: usize) -> f64 {
+    let whole = f64::from(ar_common::ensemble::cost(&observation.members));
     match &observation.outcome {
         _ if !observation.block.counts() => 0.0,
         Some(Outcome::DuplicateOf { .. } | Outcome::Cancelled { .. }) => 0.0,
         Some(Outcome::StoppedEarly { folds: seen, .. }) if folds > 0 => {
-            (seen.len() as f64 / folds as f64).min(1.0)
+            whole * (seen.len() as f64 / folds as f64).min(1.0)
         }
-        _ => 1.0,
+        _ => whole,
     }
 }
 

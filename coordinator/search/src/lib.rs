@@ -7,12 +7,14 @@
 //!
 //! One study goes: base, floors, coverage (`coverage.rs`); four modes on one surrogate (`surrogate/`,
 //! `candidates.rs`, `modes.rs`); replicates of one candidate and the base (`confirm.rs`); the verdict
-//! (`verdict.rs`). There is no barrier but the one before confirmation, where the candidate is chosen.
+//! (`verdict.rs`). There is no barrier but the one before confirmation, where the candidate is chosen, and an ensemble
+//! of the best beside it (`ensemble.rs`).
 
 mod candidates;
 mod confirm;
 mod contributions;
 mod coverage;
+mod ensemble;
 mod grid;
 mod history;
 mod insight;
@@ -29,8 +31,8 @@ mod verdict;
 use std::collections::BTreeSet;
 
 use ar_common::{
-    Block, Budget, Config, Constraints, ExperimentId, Metric, Mode, Outcome, Sampler, SearchSpec, Space,
-    Verdict,
+    Block, Budget, Config, Constraints, ExperimentId, Member, Metric, Mode, Outcome, Sampler, SearchSpec,
+    Space, Verdict,
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -42,7 +44,8 @@ pub use paired::{PairedTest, Prior, paired_test};
 pub use verdict::LEVEL;
 
 use candidates::Sight;
-use confirm::Agenda;
+use confirm::{Agenda, Replicate};
+use ensemble::Stage;
 use grid::{Grid, Point};
 use history::{History, Sample, whole};
 use insight::{Pair, Pruning};
@@ -70,6 +73,8 @@ pub struct Observation {
     pub mode: Mode,
     /// How it ended; `None` while it is pending.
     pub outcome: Option<Outcome>,
+    /// Those who vote, of an ensemble; its `config` is the base and of no account.
+    pub members: Vec<Member>,
 }
 
 /// What a plan is made for.
@@ -111,10 +116,13 @@ pub struct Suggestion {
     /// The improvement over the best that the surrogate expects of it, in units of the metric; absent where it was not
     /// asked: coverage, other samplers, confirmation.
     pub expected_gain: Option<f64>,
+    /// Those who vote, of an ensemble; its `config` is the base. Weights of 0 are to be chosen by the run.
+    pub members: Vec<Member>,
 }
 
 /// What to do now.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is moved once or twice")]
 pub enum Plan {
     /// Run these; at most as many as were asked for.
     Suggest(Vec<Suggestion>),
@@ -201,7 +209,14 @@ fn modelled(
         let model = Marginals::fit(grid, None, &samples[..n], Reach::Good);
         candidates::in_sight(grid, &model, &mut generator(problem, n))
     };
-    Surrogate::new(last, (grid, below), &scores, &pending, |n| history.noise(n), in_sight)
+    Surrogate::new(
+        last,
+        (grid, below),
+        &scores,
+        &pending,
+        |n| history.noise(grid, problem.metric, n),
+        in_sight,
+    )
 }
 
 /// The generator of the draws of a plan that rests on `scores` scores.
@@ -220,7 +235,7 @@ fn next(memory: &mut Search, problem: &Problem<'_>, history: &[Observation], wan
     if !history.any_score() && history.failures() >= HOPELESS {
         return wait_or_end(memory);
     }
-    let left = history.search_left(problem.budget);
+    let left = history.search_left(problem);
     let mut early = problem.spent_time;
     if left > 0 && !early {
         let refunds = REFUNDS.saturating_mul(problem.budget.total() as usize);
@@ -271,7 +286,9 @@ pub fn explain(problem: &Problem<'_>, history: &[Observation]) -> Explanation {
 
 fn end(memory: &mut Search, problem: &Problem<'_>, grid: &Grid<'_>, history: &History<'_>) -> Plan {
     let candidate = memory.candidate(problem, grid, history);
-    match verdict::judge(grid, history, (problem.metric, problem.test_share), candidate) {
+    let ensemble = ensemble::stage(grid, history, &problem.constraints);
+    let judged = (problem.metric, problem.test_share);
+    match verdict::judge(grid, history, judged, (candidate, ensemble)) {
         Some(verdict) => Plan::Conclude(verdict),
         None if history.any_score() => {
             let reason =
@@ -300,7 +317,7 @@ fn search(
     let mut progress = Progress {
         budget: problem.budget,
         spent: whole(history.spent()) as u32,
-        left: history.search_left(problem.budget),
+        left: history.search_left(problem),
         made: Vec::new(),
         stop_below: problem.search.stop_below,
         taken: BTreeSet::new(),
@@ -312,6 +329,7 @@ fn search(
         round,
         reason,
         expected_gain: None,
+        members: Vec::new(),
     };
     let sampler = samplers::resolve(problem.search.sampler, grid);
     let mut suggestions = Vec::new();
@@ -370,36 +388,54 @@ fn confirm(
     early: bool,
 ) -> Option<Plan> {
     // The candidate is chosen once, when everything that may be it has ended.
-    if history.searched().any(|e| e.observation.outcome.is_none()) {
+    if history.searched().any(|e| e.observation.outcome.is_none() && e.observation.members.is_empty()) {
         return Some(Plan::Wait);
     }
     let surrogate = memory.surrogate(problem, grid, history);
     let candidate = confirm::candidate(grid, history, &surrogate);
+    let proposed = ensemble::propose(problem, grid, history, &surrogate);
     memory.keep(problem.space, surrogate);
     let claims = memory.claims(problem, grid, history);
-    let agenda = Agenda { candidate: candidate?, claims, early };
+    let candidate = candidate?;
     let base = history.find(&grid.base(), Block::FIRST)?;
     let cancelled = matches!(base.observation.outcome, Some(Outcome::Cancelled { .. }));
     if base.measures.is_none() && !cancelled {
         return None;
     }
-    let spent = whole(history.spent()) as u32;
-    let suggest = |(n, (point, block)): (u32, (Point, Block))| {
-        let who = match () {
-            () if point == agenda.candidate => "the candidate".to_owned(),
-            () if point == grid.base() => "the base".to_owned(),
-            () => "a cell of a square of two options".to_owned(),
-        };
-        Suggestion {
-            config: grid.config(&point),
-            block,
-            mode: Mode::Narrow,
-            round: problem.budget.round_of(spent + n),
-            expected_gain: None,
-            reason: format!("confirmation: {who} on a fresh split, {}", grid.describe(&point)),
-        }
+    let stage = ensemble::stage(grid, history, &problem.constraints);
+    let stage = if proposed.is_some() { Stage::Open } else { stage };
+    let agenda = Agenda { candidate, claims, early, ensemble: stage };
+    let mut spent = whole(history.spent()) as u32;
+    let mut suggest = |mode, members: Vec<Member>, config, block, reason| {
+        let round = problem.budget.round_of(spent);
+        spent += ar_common::ensemble::cost(&members);
+        Suggestion { config, block, mode, round, reason, expected_gain: None, members }
     };
-    let replicates = confirm::replicates(grid, history, problem.budget, &agenda);
-    let suggestions: Vec<Suggestion> = (0..).zip(replicates).take(want).map(suggest).collect();
+    let base = grid.config(&grid.base());
+    let mut suggestions = Vec::new();
+    if let Some(members) = proposed {
+        let reason = ensemble::reason(grid, &members);
+        suggestions.push(suggest(Mode::Combine, members, base.clone(), Block::FIRST, reason));
+    }
+    for (what, block) in confirm::replicates(grid, history, problem.budget, &agenda) {
+        let (config, members, who) = match (what, &agenda.ensemble) {
+            (Replicate::Single(point), _) => (grid.config(&point), Vec::new(), role(grid, &agenda, &point)),
+            (Replicate::Ensemble, Stage::Settled(members)) => (base.clone(), members.clone(), "the ensemble"),
+            (Replicate::Ensemble, _) => continue,
+        };
+        let name = ar_common::ensemble::describe(&config, &members, &base);
+        let reason = format!("confirmation: {who} on a fresh split, {name}");
+        suggestions.push(suggest(Mode::Narrow, members, config, block, reason));
+    }
+    suggestions.truncate(want);
     (!suggestions.is_empty()).then_some(Plan::Suggest(suggestions))
+}
+
+/// Why a configuration is measured again.
+fn role(grid: &Grid<'_>, agenda: &Agenda, point: &Point) -> &'static str {
+    match () {
+        () if *point == agenda.candidate => "the candidate",
+        () if *point == grid.base() => "the base",
+        () => "a cell of a square of two options",
+    }
 }

@@ -1,22 +1,30 @@
-//! Is anything shown to beat the base? One comparison, decided before it was measured.
+//! Is anything shown to beat the base? One comparison, or two where there is an ensemble, decided before it was
+//! measured.
 
-use ar_common::{Measures, Metric, Verdict};
+use std::collections::BTreeMap;
 
+use ar_common::{Compared, Config, Measures, Member, Metric, Verdict};
+
+use crate::ensemble::{self, Stage};
 use crate::grid::{Grid, Point, changes};
 use crate::history::{History, mean};
+use crate::insight::holm;
 use crate::paired::{PairedTest, Prior, paired_test};
 
 /// The level of the verdict.
 pub const LEVEL: f64 = 0.10;
 
+/// Mean differences closer than this are the same.
+const EQUAL: f64 = 1e-9;
+
 /// The differences of the folds that both have, over all fresh splits. The first split chose the candidate, so it is
 /// asked only where there is no other.
-fn differences(metric: &Metric, history: &History<'_>, point: &Point, base: &Point) -> Paired {
+fn differences(metric: &Metric, ours: &Runs<'_>, other: &Runs<'_>) -> Paired {
     let mut paired = Paired::default();
-    let other = history.runs(base);
-    let both = |(repeat, ours)| Some((repeat, fold_scores(ours), fold_scores(other.get(&repeat)?)));
-    let mut splits: Vec<(u32, Vec<f64>, Vec<f64>)> =
-        history.runs(point).into_iter().filter_map(both).collect();
+    let both = |(repeat, ours): (&u32, &&Measures)| {
+        Some((*repeat, fold_scores(ours), fold_scores(other.get(repeat)?)))
+    };
+    let mut splits: Vec<(u32, Vec<f64>, Vec<f64>)> = ours.iter().filter_map(both).collect();
     splits.retain(|(_, a, b)| a.len() == b.len());
     if splits.iter().any(|(repeat, ..)| *repeat > 0) {
         splits.retain(|(repeat, ..)| *repeat > 0);
@@ -28,6 +36,9 @@ fn differences(metric: &Metric, history: &History<'_>, point: &Point, base: &Poi
     }
     paired
 }
+
+/// The complete cross-validations of one candidate, by their splits.
+type Runs<'a> = BTreeMap<u32, &'a Measures>;
 
 #[derive(Default)]
 struct Paired {
@@ -49,7 +60,7 @@ pub(crate) fn judge(
     grid: &Grid<'_>,
     history: &History<'_>,
     (metric, test_share): (&Metric, f64),
-    candidate: Option<Point>,
+    (candidate, ensemble): (Option<Point>, Stage),
 ) -> Option<Verdict> {
     let base = grid.base();
     let best_seen = best_seen(grid, history, metric);
@@ -67,6 +78,8 @@ pub(crate) fn judge(
         base_score: (!base_scores.is_empty()).then(|| mean(&base_scores)),
         best_seen: best_seen.as_ref().map(|(point, score)| (grid.config(point), *score)),
         text,
+        members: Vec::new(),
+        compared: Vec::new(),
     };
     if base_scores.is_empty() {
         let (winner, score) = best_seen.clone()?;
@@ -90,25 +103,111 @@ pub(crate) fn judge(
         };
         return Some(verdict(&base, format!("{nothing}: the base is kept{note}")));
     };
-    let paired = differences(metric, history, &candidate, &base);
+    let single =
+        Candidate { config: grid.config(&candidate), members: Vec::new(), runs: history.runs(&candidate) };
+    let runs = history.runs(&base);
     let prior = Prior::of(history, metric, test_share, 2.0);
-    let test = paired_test(&paired.differences, prior, LEVEL);
-    let beats_base = test.p_value <= LEVEL && test.difference > 0.0;
-    let mean_of = |scores: &[f64]| (!scores.is_empty()).then(|| mean(scores));
+    let mut trials = vec![Trial::new((metric, prior), single, &runs)];
+    if let Stage::Settled(members) = ensemble {
+        let voted = ensemble::runs(history, &members);
+        let trial = Trial::new(
+            (metric, prior),
+            Candidate { config: grid.config(&base), members, runs: voted },
+            &runs,
+        );
+        // Without a fresh split nothing is known of it but what it was chosen by.
+        trials.extend(Some(trial).filter(|trial| !trial.paired.differences.is_empty()));
+    }
+    correct(&mut trials, prior);
+    let best = better(metric, &trials);
+    let shown = &trials[best];
+    let base_config = grid.config(&base);
+    let text = sentence(metric, &trials, best, &base_config) + &note;
+    let compared = trials.iter().map(Trial::compared).filter(|_| trials.len() > 1).collect();
     Some(Verdict {
-        candidate: Some(grid.config(&candidate)),
-        beats_base,
-        difference: test.difference,
-        low: test.low,
-        p_value: test.p_value,
-        pairs: test.pairs,
-        candidate_score: mean_of(&paired.ours),
-        base_score: mean_of(&paired.theirs).or_else(|| mean_of(&base_scores)),
-        ..verdict(
-            if beats_base { &candidate } else { &base },
-            sentence(grid, metric, &candidate, test, beats_base) + &note,
-        )
+        candidate: Some(shown.of.config.clone()),
+        members: shown.of.members.clone(),
+        beats_base: shown.beats_base(),
+        difference: shown.test.difference,
+        low: shown.test.low,
+        p_value: shown.test.p_value,
+        pairs: shown.test.pairs,
+        candidate_score: mean_of(&shown.paired.ours),
+        base_score: mean_of(&shown.paired.theirs).or_else(|| mean_of(&base_scores)),
+        compared,
+        ..verdict(if shown.beats_base() && shown.of.members.is_empty() { &candidate } else { &base }, text)
     })
+}
+
+/// Something that is compared with the base.
+struct Candidate<'a> {
+    config: Config,
+    members: Vec<Member>,
+    runs: Runs<'a>,
+}
+
+/// A candidate against the base.
+struct Trial<'a> {
+    of: Candidate<'a>,
+    paired: Paired,
+    test: PairedTest,
+}
+
+impl<'a> Trial<'a> {
+    fn new((metric, prior): (&Metric, Prior), of: Candidate<'a>, base: &Runs<'_>) -> Self {
+        let paired = differences(metric, &of.runs, base);
+        let test = paired_test(&paired.differences, prior, LEVEL);
+        Self { of, paired, test }
+    }
+
+    fn beats_base(&self) -> bool {
+        self.test.p_value <= LEVEL && self.test.difference > 0.0
+    }
+
+    fn compared(&self) -> Compared {
+        Compared {
+            config: self.of.config.clone(),
+            members: self.of.members.clone(),
+            beats_base: self.beats_base(),
+            difference: self.test.difference,
+            low: self.test.low,
+            p_value: self.test.p_value,
+            pairs: self.test.pairs,
+            score: mean_of(&self.paired.ours),
+            base_score: mean_of(&self.paired.theirs),
+        }
+    }
+}
+
+/// Several candidates are several chances to be lucky: Holm's correction of the p values (Holm 1979). The end of each
+/// interval is that of the level by which its p value was judged.
+fn correct(trials: &mut [Trial<'_>], prior: Prior) {
+    let plain: Vec<Option<f64>> = trials.iter().map(|trial| Some(trial.test.p_value)).collect();
+    let corrected = holm(&plain);
+    for (trial, p) in trials.iter_mut().zip(corrected) {
+        let p = p.unwrap_or(1.0);
+        let smaller = plain.iter().flatten().filter(|other| **other < trial.test.p_value).count();
+        let level = LEVEL / (plain.len() - smaller) as f64;
+        let test = paired_test(&trial.paired.differences, prior, level);
+        // One that falls with another before it has no interval of its own above zero.
+        let low = if p <= LEVEL { test.low } else { test.low.min(0.0) };
+        trial.test = PairedTest { p_value: p, low, ..test };
+    }
+}
+
+/// Which candidate is told of and, if it is shown to beat the base, handed over: of those that are, the one with the
+/// larger mean difference on the splits that both have; of equal ones, and where none is, the single configuration.
+fn better(metric: &Metric, trials: &[Trial<'_>]) -> usize {
+    let [single, ensemble] = trials else { return 0 };
+    let ahead = || {
+        let gains = differences(metric, &ensemble.of.runs, &single.of.runs).differences;
+        mean(&gains) > EQUAL
+    };
+    usize::from(ensemble.beats_base() && (!single.beats_base() || ahead()))
+}
+
+fn mean_of(scores: &[f64]) -> Option<f64> {
+    (!scores.is_empty()).then(|| mean(scores))
 }
 
 /// The best mean of the first split that keeps to the constraints, with no regard to luck; a floor only if nothing
@@ -124,29 +223,45 @@ fn best_seen(grid: &Grid<'_>, history: &History<'_>, metric: &Metric) -> Option<
     scored.max_by(better).map(|(point, score)| (point.clone(), score))
 }
 
-fn sentence(
-    grid: &Grid<'_>,
-    metric: &Metric,
-    candidate: &Point,
-    test: PairedTest,
-    beats_base: bool,
-) -> String {
-    let name = grid.describe(candidate);
+/// The verdict in words: of `best`, then of the other, if there is one.
+fn sentence(metric: &Metric, trials: &[Trial<'_>], best: usize, base: &Config) -> String {
+    let shown = &trials[best];
+    let name = |of: &Candidate<'_>| ar_common::ensemble::describe(&of.config, &of.members, base);
+    let mut text = if shown.beats_base() {
+        format!("{} {}", name(&shown.of), said(metric, shown))
+    } else {
+        let (name, said) = (name(&shown.of), said(metric, shown));
+        format!("nothing tried is shown to beat the base: the best candidate, {name}, {said}")
+    };
+    for other in trials.iter().enumerate().filter(|(i, _)| *i != best).map(|(_, trial)| trial) {
+        let shown = if other.beats_base() { "" } else { ", not shown to beat it" };
+        text += &format!(
+            "; {} {}{shown}; p values are corrected for two candidates",
+            name(&other.of),
+            said(metric, other)
+        );
+    }
+    text
+}
+
+/// How a candidate compares with the base.
+fn said(metric: &Metric, trial: &Trial<'_>) -> String {
+    let test = &trial.test;
     let p =
         if test.p_value < 0.001 { "p < 0.001".to_owned() } else { format!("p = {}", figure2(test.p_value)) };
     let seen = format!("{p}, {} paired folds", test.pairs);
-    if beats_base {
-        return format!("{name} beats the base by {} ({seen})", amount(metric, test.difference.abs()));
+    let difference = amount(metric, test.difference.abs());
+    if trial.beats_base() {
+        return format!("beats the base by {difference} ({seen})");
     }
     let side = if test.difference < 0.0 { "worse" } else { "better" };
-    let by = if test.pairs == 0 {
+    if test.pairs == 0 {
         "shares no folds with it".to_owned()
     } else if test.difference == 0.0 {
         format!("scores the same ({seen})")
     } else {
-        format!("is {} {side} ({seen})", amount(metric, test.difference.abs()))
-    };
-    format!("nothing tried is shown to beat the base: the best candidate, {name}, {by}")
+        format!("is {difference} {side} ({seen})")
+    }
 }
 
 /// A difference with its unit: points for what lies between 0 and 1.

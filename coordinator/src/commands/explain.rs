@@ -31,10 +31,12 @@ pub fn explain(out: &Path, study: &str, json: bool) -> Result<String, FindError>
             "interactions": explanation.interactions,
             "pruned": explanation.pruned,
             "uncovered": report.uncovered,
+            "compared": report.verdict.as_ref().map(|verdict| &verdict.compared),
         });
         return Ok(format!("{object:#}"));
     }
     let mut lines = head(&report);
+    lines.extend(ensemble(&report));
     lines.extend(importance(explanation));
     lines.extend(effects(explanation, &report.study.metric));
     lines.extend(interactions(explanation, &report.study.metric));
@@ -59,6 +61,19 @@ fn head(report: &Report) -> Vec<String> {
         lines.push("          no experiment has a score yet, so nothing is known".to_owned());
     }
     lines
+}
+
+/// The ensemble that was compared with the base, and what came of it.
+fn ensemble(report: &Report) -> Option<String> {
+    let verdict = report.verdict.as_ref()?;
+    let compared = verdict.compared.iter().find(|compared| !compared.members.is_empty())?;
+    let digits = Digits::of(compared.difference, SIGNIFICANT);
+    let difference = compared.difference.map(|difference| digits.signed(difference)).unwrap_or_default();
+    let end = if verdict.members.is_empty() { "not handed over" } else { "handed over" };
+    Some(format!(
+        "averaged  {}: {difference} against the base over {} paired folds; {end}",
+        compared.label, compared.pairs
+    ))
 }
 
 fn importance(explanation: &ExplanationPart) -> Vec<String> {

@@ -54,6 +54,9 @@ async fn execute(args: &PredictArgs) -> Result<(), PredictError> {
     let progress = |text: String| {
         let _ = writeln!(io::stderr().lock(), "{text}");
     };
+    if let Some(verdict) = results::read(&folder)?.verdict.filter(|verdict| !verdict.members.is_empty()) {
+        progress(crate::text::plain(&format!("model     {}", verdict.winner_label)));
+    }
     let python = local::environment(args.python.as_deref(), progress).await?;
     let scratch =
         tempfile::tempdir().map_err(|source| PredictError::Write { path: std::env::temp_dir(), source })?;

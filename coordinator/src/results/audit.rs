@@ -33,6 +33,8 @@ fn concluded(spec: &StudySpec, model: &str) -> Record {
         base_score: Some(0.8),
         best_seen: None,
         text: format!("{model} beats the base"),
+        members: Vec::new(),
+        compared: Vec::new(),
     };
     Record::Concluded { study: spec.id(), verdict }
 }
@@ -53,7 +55,8 @@ fn refit(blobs: &BlobStore, content: &[u8]) -> Option<Outcome> {
 fn more(state: &mut State, spec: &StudySpec, model: &str, block: Block, outcome: Option<Outcome>) {
     let id = state.next_experiment();
     let config = spec.space.base().with("build_model", model);
-    let planned = PlannedExperiment { id, config, block, mode: Mode::Narrow, round: 2, reason: "on".into() };
+    let (reason, members) = ("on".into(), Vec::new());
+    let planned = PlannedExperiment { id, config, block, mode: Mode::Narrow, round: 2, reason, members };
     state.apply(&Record::Planned { study: spec.id(), as_of: Seq(1), experiments: vec![planned] });
     if let Some(outcome) = outcome {
         done_with(state, id, outcome);

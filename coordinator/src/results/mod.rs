@@ -7,21 +7,24 @@ mod cost;
 mod explanation;
 mod find;
 mod html;
+mod judgement;
 mod report;
 mod table;
 
 use std::io;
 use std::path::Path;
 
-use ar_common::{Block, Config, Outcome, StudyId};
-use ar_core::State;
+use ar_common::{Block, Config, Member, Outcome, StudyId};
+use ar_core::{Experiment, State};
 use ar_net::{BlobStore, durable};
+use serde::Deserialize;
 
 pub use cost::CostPart;
 pub use explanation::{EffectPart, ExplanationPart, ImportancePart, InteractionPart, PrunedPart};
 pub use find::{Entry, FindError, all, find, read};
-pub use report::{ContributionPart, ExperimentPart, HoldoutPart, RankedPart, RemovedPart, Report, Scored};
-pub use report::{StudyPart, VerdictPart};
+pub use judgement::{ComparedPart, HoldoutPart, VerdictPart};
+pub use report::StudyPart;
+pub use report::{ContributionPart, ExperimentPart, RankedPart, RemovedPart, Report, Scored};
 
 /// Name of the study's folder: its name and the first digits of its identity.
 pub fn folder_name(report: &Report) -> String {
@@ -60,22 +63,26 @@ fn write_best(folder: &Path, report: &Report, state: &State, blobs: &BlobStore) 
     let Some(study) = state.studies.get(&StudyId(report.study.id.clone())) else {
         return Ok(());
     };
-    let refit = state.experiments_of(study).filter(|e| e.block == Block::Refit && e.config == verdict.winner);
+    let is_winner = |e: &&Experiment| e.block == Block::Refit && e.runs(&verdict.winner, &verdict.members);
+    let refit = state.experiments_of(study).filter(is_winner);
     let Some(measures) = refit.last().and_then(|e| e.outcome()).and_then(Outcome::measures) else {
-        return remove_other(folder, &verdict.winner);
+        return remove_other(folder, verdict);
     };
     std::fs::create_dir_all(folder)?;
     for artifact in &measures.artifacts {
         let bytes = blobs.read(&artifact.digest).map_err(io::Error::other)?;
         durable::write(&folder.join(plain(&artifact.name)), &bytes)?;
     }
-    let winner = serde_json::json!({
+    let mut winner = serde_json::json!({
         "config": verdict.winner,
         "label": verdict.winner_label,
         "score": winner_score(verdict),
         "metric": report.study.metric,
         "beats_base": verdict.beats_base,
     });
+    if !verdict.members.is_empty() {
+        winner["members"] = serde_json::json!(verdict.members);
+    }
     durable::write(&folder.join("winner.json"), format!("{winner:#}").as_bytes())
 }
 
@@ -89,15 +96,16 @@ fn winner_score(verdict: &VerdictPart) -> Option<f64> {
 }
 
 /// Takes away what an earlier verdict handed over: it is not the model of this one's winner.
-fn remove_other(folder: &Path, winner: &Config) -> io::Result<()> {
+fn remove_other(folder: &Path, verdict: &VerdictPart) -> io::Result<()> {
     let remove = |name: &str| match std::fs::remove_file(folder.join(name)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     };
     let text = std::fs::read(folder.join("winner.json")).unwrap_or_default();
     let known: Option<serde_json::Value> = serde_json::from_slice(&text).ok();
-    let config = known.and_then(|known| serde_json::from_value::<Config>(known.get("config")?.clone()).ok());
-    if config.as_ref() == Some(winner) {
+    let config = known.as_ref().and_then(|known| Config::deserialize(known.get("config")?).ok());
+    let members = known.as_ref().and_then(|known| Vec::<Member>::deserialize(known.get("members")?).ok());
+    if config.as_ref() == Some(&verdict.winner) && members.unwrap_or_default() == verdict.members {
         return Ok(());
     }
     // The mark goes last: what is left by a crash between is taken away next time.

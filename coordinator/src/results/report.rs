@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ar_common::ensemble;
 use ar_common::experiment::describe;
-use ar_common::{Block, Config, Constraints, Direction, Outcome, SealedScore, StudyId};
+use ar_common::{Block, Config, Constraints, Direction, Member, Outcome, StudyId};
 use ar_core::{Experiment, Finish, Phase, State, Study};
 use serde::{Deserialize, Serialize};
 
 use super::cost::{CostPart, costs};
 use super::explanation::ExplanationPart;
+use super::judgement::{HoldoutPart, VerdictPart, holdout_part, verdict_part};
 use crate::planner;
 
 /// All that is told of a study.
@@ -92,6 +94,9 @@ pub struct ExperimentPart {
     pub id: u64,
     /// Its full configuration: option by slot.
     pub config: Config,
+    /// Those who vote, of an ensemble: then `config` is the base and of no account.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<Member>,
     /// What differs from the base, for people.
     pub label: String,
     /// On what it is evaluated.
@@ -186,58 +191,6 @@ pub struct RemovedPart {
     pub reason: String,
 }
 
-/// The answer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct VerdictPart {
-    /// Whether the candidate is shown to beat the base.
-    pub beats_base: bool,
-    /// In one sentence.
-    pub text: String,
-    /// What is handed over.
-    pub winner: Config,
-    /// What differs in it from the base.
-    pub winner_label: String,
-    /// What was compared with the base.
-    pub candidate: Option<Config>,
-    /// What differs in it.
-    pub candidate_label: Option<String>,
-    /// Mean paired difference, positive is better.
-    pub difference: Option<f64>,
-    /// Lower end of its one-sided interval.
-    pub low: Option<f64>,
-    /// One-sided p value.
-    pub p_value: Option<f64>,
-    /// The level it is judged at.
-    pub level: f64,
-    /// Paired folds.
-    pub pairs: u32,
-    /// Mean of the candidate over those folds.
-    pub candidate_score: Option<f64>,
-    /// Mean of the base over those folds.
-    pub base_score: Option<f64>,
-}
-
-/// The sealed rows.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct HoldoutPart {
-    /// The candidate's score.
-    pub candidate_score: f64,
-    /// The base's score.
-    pub base_score: f64,
-    /// Difference, positive is better.
-    pub difference: f64,
-    /// Lower end of its interval.
-    pub low: f64,
-    /// Upper end.
-    pub high: f64,
-    /// Coverage of the interval.
-    pub level: f64,
-    /// How many rows were sealed.
-    pub rows: u64,
-    /// How often they were opened; above 1 they are no longer unseen.
-    pub openings: u32,
-}
-
 impl Report {
     /// The version of this form that this code writes and reads.
     pub const VERSION: u32 = 1;
@@ -328,7 +281,7 @@ impl Report {
             self.ranking.iter().map(|ranked| (&ranked.config, ranked.cost.feasible)).collect();
         let breaks = |e: &&ExperimentPart| {
             let alone = || e.feasible != Some(false);
-            e.block.counts() && !ranked.get(&e.config).copied().unwrap_or_else(alone)
+            e.block.counts() && e.members.is_empty() && !ranked.get(&e.config).copied().unwrap_or_else(alone)
         };
         self.experiments.iter().filter(breaks).map(|e| &e.config).collect()
     }
@@ -336,6 +289,13 @@ impl Report {
     /// Whether less is better.
     pub fn minimizes(&self) -> bool {
         self.study.direction == "minimize"
+    }
+}
+
+impl ExperimentPart {
+    /// Whether it breaks the constraints: a configuration if it is among those that do, an ensemble by its own runs.
+    pub fn breaks(&self, refused: &BTreeSet<&Config>) -> bool {
+        if self.members.is_empty() { refused.contains(&self.config) } else { self.feasible == Some(false) }
     }
 }
 
@@ -374,6 +334,12 @@ fn study_part(study: &Study) -> StudyPart {
 fn experiment_part(experiment: &Experiment, base: &Config, constraints: &Constraints) -> ExperimentPart {
     let outcome = experiment.outcome();
     let measures = outcome.and_then(Outcome::measures);
+    let weights = measures.map(|m| m.members.as_slice()).unwrap_or_default();
+    let weighed = |(i, member): (usize, &Member)| {
+        let weight = weights.get(i).copied().unwrap_or(member.weight);
+        Member { weight, config: member.config.clone() }
+    };
+    let members: Vec<Member> = experiment.members.iter().enumerate().map(weighed).collect();
     let (folds, seconds) = match outcome {
         Some(Outcome::StoppedEarly { folds, seconds }) => (folds.clone(), Some(*seconds)),
         _ => (measures.map(|m| m.folds.clone()).unwrap_or_default(), measures.map(|m| m.seconds)),
@@ -386,7 +352,8 @@ fn experiment_part(experiment: &Experiment, base: &Config, constraints: &Constra
     ExperimentPart {
         id: experiment.id.0,
         config: experiment.config.clone(),
-        label: describe(&experiment.config, base),
+        label: ensemble::describe(&experiment.config, &members, base),
+        members,
         block: experiment.block,
         score: outcome.and_then(Outcome::score),
         folds,
@@ -404,7 +371,8 @@ fn experiment_part(experiment: &Experiment, base: &Config, constraints: &Constra
 }
 
 fn ranked_part(state: &State, study: &Study, base: &Config, ranked: ar_search::Ranked) -> RankedPart {
-    let first = state.experiments_of(study).find(|e| e.block == Block::FIRST && e.config == ranked.config);
+    let is_first = |e: &&Experiment| e.block == Block::FIRST && e.runs(&ranked.config, &[]);
+    let first = state.experiments_of(study).find(is_first);
     let folds = first.and_then(|e| e.outcome()?.measures()).map(|m| m.folds.as_slice()).unwrap_or_default();
     RankedPart {
         label: describe(&ranked.config, base),
@@ -427,53 +395,6 @@ fn deviation(values: &[f64]) -> Option<f64> {
 }
 
 /// JSON knows no other numbers.
-fn finite(value: f64) -> Option<f64> {
+pub(super) fn finite(value: f64) -> Option<f64> {
     Some(value).filter(|value| value.is_finite())
-}
-
-fn verdict_part(verdict: &ar_common::Verdict, base: &Config) -> VerdictPart {
-    VerdictPart {
-        beats_base: verdict.beats_base,
-        text: verdict.text.clone(),
-        winner_label: describe(&verdict.winner, base),
-        winner: verdict.winner.clone(),
-        candidate_label: verdict.candidate.as_ref().map(|candidate| describe(candidate, base)),
-        candidate: verdict.candidate.clone(),
-        difference: finite(verdict.difference),
-        low: finite(verdict.low),
-        p_value: finite(verdict.p_value),
-        level: verdict.level,
-        pairs: verdict.pairs,
-        candidate_score: verdict.candidate_score.and_then(finite),
-        base_score: verdict.base_score.and_then(finite),
-    }
-}
-
-/// The sealed rows, as scored for the candidate of this verdict and for no other; or why there is no score.
-fn holdout_part(state: &State, study: &Study) -> Result<HoldoutPart, String> {
-    if study.spec.splits.holdout.is_none() {
-        return Err("no rows were sealed".to_owned());
-    }
-    let Some(verdict) = &study.verdict else {
-        return Err(match study.sealed_openings {
-            0 => "the sealed rows have not been opened".to_owned(),
-            n => format!("the search goes on; the sealed rows have been opened {n} times before"),
-        });
-    };
-    let candidate = verdict.candidate.clone().unwrap_or_else(|| study.base());
-    let scoring =
-        state.experiments_of(study).filter(|e| e.block == Block::Sealed && e.config == candidate).last();
-    let Some(outcome) = scoring.and_then(Experiment::outcome) else {
-        return Err("the sealed rows have not been scored yet".to_owned());
-    };
-    let Some(sealed) = outcome.measures().and_then(|measures| measures.sealed.as_ref()) else {
-        let reason = outcome.reason().unwrap_or_else(|| outcome.word().to_owned());
-        return Err(format!("the sealed rows gave no score: {reason}"));
-    };
-    let SealedScore { score, base_score, difference, low, high, level, rows } = sealed.clone();
-    if ![score, base_score, difference, low, high, level].into_iter().all(f64::is_finite) {
-        return Err("the sealed rows gave a score that is not a number".to_owned());
-    }
-    let (candidate_score, openings) = (score, study.sealed_openings);
-    Ok(HoldoutPart { candidate_score, base_score, difference, low, high, level, rows, openings })
 }

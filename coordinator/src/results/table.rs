@@ -14,7 +14,7 @@ pub(super) fn tsv(report: &Report) -> String {
     let refused = report.refused();
     let mut best: Option<f64> = None;
     for experiment in &report.experiments {
-        let allowed = !refused.contains(&experiment.config);
+        let allowed = !experiment.breaks(&refused);
         let kept = allowed && is_better(experiment, best, report.minimizes());
         if kept {
             best = experiment.score;
@@ -26,7 +26,9 @@ pub(super) fn tsv(report: &Report) -> String {
 
 /// Whether it was the best so far when it was planned, in the order of planning.
 fn is_better(experiment: &ExperimentPart, best: Option<f64>, minimizes: bool) -> bool {
-    let Some(score) = experiment.score.filter(|_| experiment.block == ar_common::Block::FIRST) else {
+    // The weights of an ensemble were chosen on the rows of its score.
+    let counts = experiment.block == ar_common::Block::FIRST && experiment.members.is_empty();
+    let Some(score) = experiment.score.filter(|_| counts) else {
         return false;
     };
     best.is_none_or(|best| if minimizes { score < best } else { score > best })

@@ -59,6 +59,7 @@ pub(super) fn state(
         mode: Mode::Explore,
         round: 1,
         reason: "because".into(),
+        members: Vec::new(),
     });
     let mut records = vec![
         Record::Submitted { study: study.clone(), spec: Box::new(spec.clone()), tree: Digest::of(b"tree") },
@@ -147,6 +148,8 @@ fn verdict(spec: &StudySpec, winner: &str) -> Record {
         base_score: Some(0.8),
         best_seen: None,
         text: "tree beats the base".into(),
+        members: Vec::new(),
+        compared: Vec::new(),
     };
     Record::Concluded { study: spec.id(), verdict }
 }

@@ -94,9 +94,7 @@ pub(crate) fn search(state: &State, id: &StudyId, want: usize, time: TimeLeft) -
     let all = models.options.iter().flat_map(|model| {
         scales.options.iter().map(|scale| study.base().with("model", &model.name).with("scale", &scale.name))
     });
-    let new = |config: &Config| {
-        !study.keys.contains(&ExperimentKey { config: config.clone(), block: Block::FIRST })
-    };
+    let new = |config: &Config| !study.keys.contains(&ExperimentKey::single(config.clone(), Block::FIRST));
     let chosen: Vec<PlannedExperiment> = all
         .filter(new)
         .take(if time == TimeLeft::All { left.min(want.max(1)) } else { 0 })
@@ -107,6 +105,7 @@ pub(crate) fn search(state: &State, id: &StudyId, want: usize, time: TimeLeft) -
             mode: Mode::Explore,
             round: 1,
             reason: "next in the space".into(),
+            members: Vec::new(),
         })
         .collect();
     let pending = state.experiments_of(study).any(|e| e.is_pending() && e.block.counts());
@@ -132,5 +131,7 @@ fn verdict(winner: &Config, score: f64) -> Verdict {
         base_score: None,
         best_seen: None,
         text: "as the simulation has it".into(),
+        members: Vec::new(),
+        compared: Vec::new(),
     }
 }

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ar_runner.ensemble import Voters
 from ar_runner.evaluate import Evaluator
 from ar_runner.frames import send
 from ar_runner.metrics import NoMetric
@@ -68,14 +69,16 @@ def lift_memory_limit() -> None:
 
 
 def run_block(evaluator: Evaluator, request: dict[str, Any], send_frame: Any) -> dict[str, Any]:
-    block, config = request["block"], request["config"]
+    block, config, members = request["block"], request["config"], request.get("members")
     kind = block["kind"]
+    if kind == "cv" and members:
+        return Voters(evaluator, members).cross_validate(block["repeat"])
     if kind == "cv":
         return evaluator.cross_validate(config, block["repeat"], send_frame)
     if kind == "sealed":
-        return evaluator.open_sealed(config, block["reference"])
+        return evaluator.open_sealed(config, block["reference"], members)
     if kind == "refit":
-        return evaluator.refit(config, request["out"])
+        return evaluator.refit(config, request["out"], members)
     raise ValueError(f"there is no block of kind `{kind}`")
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from ar_runner.assemble import assemble
 from ar_runner.context import Context
+from ar_runner.ensemble import Voters
 from ar_runner.fitting import fit_and_predict, take
 from ar_runner.load import Table, load_table
 from ar_runner.matrix import matrix_hash
@@ -130,14 +131,17 @@ class Evaluator:
             "matrix": hashes[0],
         }
 
-    def open_sealed(self, config: dict[str, str], reference: dict[str, str]) -> dict[str, Any]:
+    def open_sealed(
+        self, config: dict[str, str], reference: dict[str, str], members: list[dict[str, Any]] | None = None
+    ) -> dict[str, Any]:
         """Scores both on the sealed rows, with a paired bootstrap interval of the difference."""
         if not len(self.sealed):
             raise StudyError("this study sealed no rows; give it a holdout")
         started = time.perf_counter()
         # Sealed by time, a group can have rows on both sides.
         train = without_groups_of(self.open, self.sealed, self.table.groups)
-        ours = self.predict(config, train, self.sealed)
+        voters = Voters(self, members) if members else None
+        ours = voters.predict(train, self.sealed) if voters else self.predict(config, train, self.sealed)
         theirs = self.predict(reference, train, self.sealed)
         score, reference_score = self.score(self.sealed, *ours), self.score(self.sealed, *theirs)
         sign = 1.0 if self.metric.maximize else -1.0
@@ -152,6 +156,7 @@ class Evaluator:
             "high": float(high),
             "level": LEVEL,
             "rows": len(self.sealed),
+            "weights": voters.given() if voters else [],
             "seconds": time.perf_counter() - started,
         }
 
@@ -178,14 +183,23 @@ class Evaluator:
             differences.append(values[0] - values[1])
         return np.array(differences or [0.0])
 
-    def refit(self, config: dict[str, str], out: str) -> dict[str, Any]:
+    def refit(
+        self, config: dict[str, str], out: str, members: list[dict[str, Any]] | None = None
+    ) -> dict[str, Any]:
         """Fits on all rows, sealed ones too, and writes the model and the code that made it."""
         from ar_runner.export import write_pipeline
         from ar_runner.predict import write_model
 
         started = time.perf_counter()
         table = self.table
-        pipeline = self.pipeline(config, len(table.y), probabilities=True).fit(table.X, table.y)
-        write_model(out, pipeline, self.study, table)
-        write_pipeline(out, self, config)
-        return {"op": "result", "files": ["model.joblib", "pipeline.py"], "seconds": time.perf_counter() - started}
+        rows = len(table.y)
+        voters = Voters(self, members) if members else None
+        pipeline = voters.ensemble(rows) if voters else self.pipeline(config, rows, probabilities=True)
+        write_model(out, pipeline.fit(table.X, table.y), self.study, table)
+        write_pipeline(out, self, config, members)
+        return {
+            "op": "result",
+            "files": ["model.joblib", "pipeline.py"],
+            "seconds": time.perf_counter() - started,
+            "weights": voters.given() if voters else [],
+        }

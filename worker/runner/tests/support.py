@@ -168,7 +168,7 @@ class Worker:
                 return frame
             kept.append(frame)
 
-    def start(self, id, config=None, block=None, memory_bytes=None, out=None):
+    def start(self, id, config=None, block=None, memory_bytes=None, out=None, members=None):
         ours, theirs = socket.socketpair()
         read, write = os.pipe()
         request = {
@@ -178,6 +178,7 @@ class Worker:
             "block": block or {"kind": "cv", "repeat": 0},
             "memory_bytes": memory_bytes,
             "out": out,
+            **({"members": members} if members else {}),
         }
         socket.send_fds(self.control, [encode(request)], [theirs.fileno(), write])
         theirs.close()

@@ -20,6 +20,7 @@ pub(crate) struct Met {
     pub(crate) late_accepts: u32,
     pub(crate) reopened: u32,
     pub(crate) called_off: u32,
+    pub(crate) ensembles: u32,
 }
 
 impl Simulation {
@@ -35,6 +36,9 @@ impl Simulation {
                     lapsed.insert(*lease);
                 }
                 Record::Requeued { cause: Loss::Forgotten, .. } => met.forgotten += 1,
+                Record::Planned { experiments, .. } => {
+                    met.ensembles += experiments.iter().filter(|e| !e.members.is_empty()).count() as u32;
+                }
                 Record::Refused { .. } => met.refusals += 1,
                 Record::Extended { .. } => met.reopened += 1,
                 Record::Done { outcome: Outcome::Cancelled { .. }, .. } => met.called_off += 1,

@@ -1,7 +1,7 @@
 //! Performs the stories, and heals what they broke.
 
 use ar_common::frames::{CoordinatorFrame, LeaseRef, LeaseStage};
-use ar_common::{Block, ExperimentId, Outcome, StudyId, StudySpec};
+use ar_common::{Block, ExperimentId, Measures, Outcome, StudyId, StudySpec};
 use ar_core::{Input, Planned, Record};
 use proptest::sample::Index;
 
@@ -252,6 +252,11 @@ impl Simulation {
             Ending::Crashed => Outcome::Crashed { reason: "ValueError".into() },
             Ending::Duplicate(first) => Outcome::DuplicateOf { experiment: ExperimentId(first) },
             Ending::OutOfRange => done(f64::from(at as u32) + 2.0),
+        };
+        let weights = vec![1; held.grant.members.len()];
+        let outcome = match outcome {
+            Outcome::Done(measures) => Outcome::Done(Measures { members: weights, ..measures }),
+            other => other,
         };
         self.workers[at].keep(lease, outcome.clone());
         self.sent.push((at, lease, outcome));

@@ -1,6 +1,7 @@
 //! One promise per test.
 
 mod closing;
+mod ensembles;
 mod leases;
 mod planning;
 mod results;

@@ -32,7 +32,8 @@ pub(crate) struct Ledger {
     pub(crate) state: State,
     audit: Audit,
     accounts: BTreeMap<StudyId, Account>,
-    planned: BTreeMap<ExperimentId, (StudyId, Block)>,
+    /// With the members of each, if it is an ensemble.
+    planned: BTreeMap<ExperimentId, (StudyId, Block, usize)>,
     ends: BTreeMap<ExperimentId, End>,
     /// Losses of a running process.
     losses: BTreeMap<ExperimentId, u32>,
@@ -117,9 +118,10 @@ impl Ledger {
                         self.planned.len() as u64 + 1,
                         "experiments are numbered in order"
                     );
-                    self.planned.insert(planned.id, (study.clone(), planned.block));
+                    let members = planned.members.len();
+                    self.planned.insert(planned.id, (study.clone(), planned.block, members));
                     account.first.get_or_insert(planned.id);
-                    account.spent += u32::from(planned.block.counts());
+                    account.spent += cost(planned.block, members);
                 }
             }
             Record::Done { experiment, lease, digest, outcome } => {
@@ -132,11 +134,11 @@ impl Ledger {
                 let losses = self.losses.get(experiment).copied().unwrap_or(0);
                 assert!(!quarantined || losses == 2, "{experiment} was quarantined at loss {}", losses + 1);
                 self.ends.insert(*experiment, End { lease: *lease, digest: *digest });
-                let Some((study, block)) = self.planned.get(experiment) else {
+                let Some((study, block, members)) = self.planned.get(experiment) else {
                     panic!("unknown {experiment}")
                 };
                 if let Some(account) = self.accounts.get_mut(study) {
-                    account.end(*experiment, *block, outcome);
+                    account.end(*experiment, (*block, *members), outcome);
                 }
             }
             Record::Requeued { experiment, cause, running, .. } => {
@@ -185,12 +187,17 @@ impl Ledger {
     }
 }
 
+/// What an experiment takes from the budget.
+fn cost(block: Block, members: usize) -> u32 {
+    if block.counts() { (members as u32).max(1) } else { 0 }
+}
+
 impl Account {
-    fn end(&mut self, experiment: ExperimentId, block: Block, outcome: &Outcome) {
-        if block.counts() && matches!(outcome, Outcome::DuplicateOf { .. } | Outcome::Cancelled { .. }) {
-            self.spent -= 1;
+    fn end(&mut self, experiment: ExperimentId, (block, members): (Block, usize), outcome: &Outcome) {
+        if matches!(outcome, Outcome::DuplicateOf { .. } | Outcome::Cancelled { .. }) {
+            self.spent -= cost(block, members);
         }
-        let (Block::FIRST, Outcome::Done(measures)) = (block, outcome) else {
+        let (Block::FIRST, 0, Outcome::Done(measures)) = (block, members, outcome) else {
             return;
         };
         let Some(score) = measures.score else { return };

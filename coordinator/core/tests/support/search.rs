@@ -1,7 +1,7 @@
-//! A search that needs no statistics: what is new in the order of the space, then repeats of base and
-//! best, then a verdict.
+//! A search that needs no statistics: what is new in the order of the space, then an ensemble of the first three, then
+//! repeats of base and best, then a verdict.
 
-use ar_common::{Block, Config, ExperimentKey, Space, StudyId, Verdict};
+use ar_common::{Block, Config, ExperimentKey, Member, Space, StudyId, Verdict};
 use ar_core::{Planned, PlannedExperiment, State, TimeLeft};
 
 use super::study::planned;
@@ -13,10 +13,10 @@ pub(crate) fn search(state: &State, id: &StudyId, want: usize, time: TimeLeft) -
     let left = budget.total().saturating_sub(study.spent) as usize;
     let best = state.best(study).map(|(experiment, _)| experiment.config.clone());
     let new = |key: &ExperimentKey| !study.keys.contains(key);
-    let explore = all(&study.space).into_iter().map(|config| ExperimentKey { config, block: Block::FIRST });
+    let explore = all(&study.space).into_iter().map(|config| ExperimentKey::single(config, Block::FIRST));
     let repeats = (1..=budget.total()).flat_map(|repeat| {
         let pair = [Some(study.base()), best.clone().filter(|best| *best != study.base())];
-        pair.into_iter().flatten().map(move |config| ExperimentKey { config, block: Block::Cv { repeat } })
+        pair.into_iter().flatten().map(move |config| ExperimentKey::single(config, Block::Cv { repeat }))
     });
     let kept = if time == TimeLeft::All { budget.confirmation() as usize } else { left };
     let explored: Vec<ExperimentKey> = explore.filter(new).take(left.saturating_sub(kept)).collect();
@@ -25,10 +25,13 @@ pub(crate) fn search(state: &State, id: &StudyId, want: usize, time: TimeLeft) -
         _ if !explored.is_empty() => explored,
         // Repeats are worth their cost only once there is something to repeat.
         _ if best.is_none() => vec![],
-        _ => repeats.filter(new).take(left).collect(),
+        _ => ensemble(study).into_iter().chain(repeats).filter(new).take(left).collect(),
     };
-    let chosen: Vec<PlannedExperiment> =
-        keys.into_iter().take(want.max(1)).map(|key| planned(key.config, key.block)).collect();
+    let as_planned = |key: ExperimentKey| PlannedExperiment {
+        members: key.members.clone(),
+        ..planned(key.config, key.block)
+    };
+    let chosen: Vec<PlannedExperiment> = keys.into_iter().take(want.max(1)).map(as_planned).collect();
     let pending = state.experiments_of(study).any(|experiment| experiment.is_pending());
     match best {
         _ if !chosen.is_empty() => Planned::Experiments(chosen),
@@ -36,6 +39,14 @@ pub(crate) fn search(state: &State, id: &StudyId, want: usize, time: TimeLeft) -
         Some(best) => Planned::Conclude(verdict(&best)),
         None => Planned::Failed,
     }
+}
+
+/// The first three configurations of the space, if it has as many.
+fn ensemble(study: &ar_core::Study) -> Option<ExperimentKey> {
+    let configs = all(&study.space).into_iter().take(3);
+    let members: Vec<Member> = configs.map(|config| Member { config, weight: 0 }).collect();
+    (members.len() == 3)
+        .then(|| ExperimentKey { members, ..ExperimentKey::single(study.base(), Block::FIRST) })
 }
 
 /// A verdict for `winner`.
@@ -53,6 +64,8 @@ pub(crate) fn verdict(winner: &Config) -> Verdict {
         base_score: Some(0.8),
         best_seen: None,
         text: "as told by the test".to_owned(),
+        members: Vec::new(),
+        compared: Vec::new(),
     }
 }
 

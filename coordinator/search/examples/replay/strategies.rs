@@ -80,7 +80,8 @@ impl Ours {
             test_share: TEST_SHARE,
             constraints: Constraints::default(),
             seed: self.seed,
-            search: SearchSpec { sampler: self.sampler, ..SearchSpec::default() },
+            // A table has no predictions to average.
+            search: SearchSpec { sampler: self.sampler, no_ensemble: true, ..SearchSpec::default() },
         }
     }
 }
@@ -117,7 +118,8 @@ impl Strategy for Ours {
 
 /// An entry of a history.
 pub fn observation(n: usize, config: Config, mode: Mode, outcome: Option<Outcome>) -> Observation {
-    Observation { experiment: ExperimentId(n as u64 + 1), config, block: Block::FIRST, mode, outcome }
+    let (experiment, members) = (ExperimentId(n as u64 + 1), Vec::new());
+    Observation { experiment, config, block: Block::FIRST, mode, outcome, members }
 }
 
 /// What folds are as an outcome.

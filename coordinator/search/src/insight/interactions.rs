@@ -181,7 +181,7 @@ fn interaction(grid: &Grid<'_>, pair: &Pair, test: Option<Measured>, p: Option<f
 }
 
 /// Holm's step-down correction; what was not tested does not count.
-fn holm(p_values: &[Option<f64>]) -> Vec<Option<f64>> {
+pub(crate) fn holm(p_values: &[Option<f64>]) -> Vec<Option<f64>> {
     let mut order: Vec<(f64, usize)> =
         p_values.iter().enumerate().filter_map(|(i, p)| Some(((*p)?, i))).collect();
     order.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));

@@ -9,7 +9,7 @@ use ar_common::Choice;
 
 use crate::grid::{Grid, Slot};
 pub(crate) use effects::{effects, importance};
-pub(crate) use interactions::{Pair, claims, interactions};
+pub(crate) use interactions::{Pair, claims, holm, interactions};
 pub(crate) use pruning::{Pruning, pruned};
 
 /// Coverage of every interval here.

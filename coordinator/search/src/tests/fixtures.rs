@@ -76,6 +76,14 @@ pub(crate) fn done(folds: Vec<f64>) -> Outcome {
     Outcome::Done(Measures { score, folds, seconds: 1.0, ..Measures::default() })
 }
 
+/// An outcome of an ensemble with these weights; of anything else if there are none.
+pub(crate) fn weighed(outcome: Outcome, weights: Vec<u32>) -> Outcome {
+    match outcome {
+        Outcome::Done(measures) => Outcome::Done(Measures { members: weights, ..measures }),
+        other => other,
+    }
+}
+
 pub(crate) fn crash() -> Outcome {
     Outcome::Crashed { reason: "ValueError: no".to_owned() }
 }
@@ -105,7 +113,8 @@ impl Lab {
             seed: 7,
             spent_time: false,
             seconds: None,
-            search_spec: SearchSpec::default(),
+            // As long as no test is about one.
+            search_spec: SearchSpec { no_ensemble: true, ..SearchSpec::default() },
             constraints: Constraints::default(),
             history: Vec::new(),
             suggested: Vec::new(),
@@ -140,6 +149,7 @@ impl Lab {
                 block: suggestion.block,
                 mode: suggestion.mode,
                 outcome: None,
+                members: suggestion.members.clone(),
             });
             self.suggested.push(suggestion);
         }
@@ -147,13 +157,18 @@ impl Lab {
 
     /// Runs the study to its end, `want` at a time, each batch to its end.
     pub(crate) fn run(&mut self, want: usize, mut judge: impl FnMut(&Config, Block) -> Outcome) -> Plan {
+        self.run_all(want, |o| judge(&o.config, o.block))
+    }
+
+    /// As [`Lab::run`], told what else is known of an experiment.
+    pub(crate) fn run_all(&mut self, want: usize, mut judge: impl FnMut(&Observation) -> Outcome) -> Plan {
         for _ in 0..10_000 {
             match self.plan(want) {
                 Plan::Suggest(suggestions) => {
                     assert!(!suggestions.is_empty() && suggestions.len() <= want);
                     self.start(suggestions);
                     for pending in self.history.iter_mut().filter(|o| o.outcome.is_none()) {
-                        pending.outcome = Some(judge(&pending.config, pending.block));
+                        pending.outcome = Some(judge(pending));
                     }
                 }
                 end => return end,

@@ -8,7 +8,7 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::fixtures::{Lab, any_space, crash, done, plain};
+use super::fixtures::{Lab, any_space, crash, done, plain, weighed};
 use crate::{Plan, plan};
 
 const FOLDS: usize = 3;
@@ -38,17 +38,20 @@ fn spent(lab: &Lab) -> f64 {
         Some(Outcome::StoppedEarly { folds, .. }) if done => folds.len() as f64 / FOLDS as f64,
         _ => 1.0,
     };
-    lab.history.iter().map(|o| cost(&o.outcome)).sum()
+    lab.history.iter().map(|o| o.members.len().max(1) as f64 * cost(&o.outcome)).sum()
 }
 
 fn check_plan(lab: &Lab, suggestions: &[crate::Suggestion], want: usize) -> Result<(), TestCaseError> {
     prop_assert!(!suggestions.is_empty() && suggestions.len() <= want);
-    prop_assert!(spent(lab) + suggestions.len() as f64 <= f64::from(lab.budget.total()) + 1e-6);
-    let mut keys: BTreeSet<_> = lab.history.iter().map(|o| (o.config.clone(), o.block)).collect();
+    let price = suggestions.iter().map(|s| s.members.len().max(1)).sum::<usize>() as f64;
+    prop_assert!(spent(lab) + price <= f64::from(lab.budget.total()) + 1e-6);
+    let mut keys: BTreeSet<_> =
+        lab.history.iter().map(|o| (o.config.clone(), o.block, o.members.clone())).collect();
     let floors = lab.space.floors();
     for s in suggestions {
         prop_assert_eq!(lab.space.canonical(&s.config), Some(s.config.clone()));
-        prop_assert!(keys.insert((s.config.clone(), s.block)), "a duplicate: {:?}", s);
+        prop_assert!(keys.insert((s.config.clone(), s.block, s.members.clone())), "a duplicate: {:?}", s);
+        check_members(lab, s)?;
         prop_assert!((1..=lab.budget.rounds).contains(&s.round), "round {}", s.round);
         prop_assert!(!s.reason.is_empty() && !s.reason.contains('\n'));
         let floor = |(name, option): (&String, &String)| {
@@ -63,6 +66,27 @@ fn check_plan(lab: &Lab, suggestions: &[crate::Suggestion], want: usize) -> Resu
     Ok(())
 }
 
+/// An ensemble is of a few that have a score of their own, no two the same.
+fn check_members(lab: &Lab, s: &crate::Suggestion) -> Result<(), TestCaseError> {
+    if s.members.is_empty() {
+        return Ok(());
+    }
+    prop_assert!((2..=4).contains(&s.members.len()) && s.config == lab.space.base());
+    let distinct: BTreeSet<_> = s.members.iter().map(|m| &m.config).collect();
+    prop_assert_eq!(distinct.len(), s.members.len());
+    for member in &s.members {
+        let own = |o: &&crate::Observation| o.config == member.config && o.members.is_empty();
+        let scored =
+            lab.history.iter().filter(own).any(|o| o.outcome.as_ref().and_then(Outcome::score).is_some());
+        prop_assert!(scored, "{:?} votes without a score", member);
+        prop_assert_eq!(member.weight > 0, s.block != Block::FIRST);
+    }
+    let first = |o: &&crate::Observation| o.block == Block::FIRST;
+    let last = lab.history.iter().rfind(first);
+    prop_assert!(s.block != Block::FIRST || last.is_some_and(|o| o.members.is_empty()), "weighed twice");
+    Ok(())
+}
+
 fn any_sampler() -> impl Strategy<Value = Sampler> {
     use Sampler::{Auto, Gp, Grid, Random, Tpe};
     prop_oneof![3 => Just(Gp), 1 => prop::sample::select(vec![Auto, Tpe, Grid, Random])]
@@ -74,15 +98,16 @@ proptest! {
     #[test]
     fn no_duplicate_no_overrun_no_dead_end(
         space in any_space(),
-        rounds in 1..5_u32,
+        rounds in 1..7_u32,
         per_round in 1..12_u32,
         trouble in 0..=10_u32,
-        sampler in any_sampler(),
+        (sampler, no_ensemble) in (any_sampler(), any::<bool>()),
         seed in any::<u64>(),
     ) {
         let mut lab = Lab::new(space, rounds, per_round);
         lab.seed = seed;
         lab.search_spec.sampler = sampler;
+        lab.search_spec.no_ensemble = no_ensemble;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut ended = false;
         for _ in 0..2_000 {
@@ -116,7 +141,10 @@ proptest! {
             }
             pending.shuffle(&mut rng);
             for i in pending.into_iter().take(rng.random_range(0..4)) {
-                lab.history[i].outcome = Some(any_outcome(&mut rng, trouble));
+                let outcome = any_outcome(&mut rng, trouble);
+                let weights: Vec<u32> =
+                    lab.history[i].members.iter().map(|_| rng.random_range(0..3)).collect();
+                lab.history[i].outcome = Some(weighed(outcome, weights));
             }
         }
         prop_assert!(ended, "the study does not end");

@@ -141,7 +141,7 @@ fn every_sampler_ends_in_a_verdict_when_the_space_is_exhausted() {
 /// Experiments of a search in which nothing differs, and one that may end.
 fn searched_until(stop_below: Option<f64>, judge: fn(&Config, Block) -> Outcome) -> usize {
     let mut lab = Lab::new(families(), 1, 60);
-    lab.search_spec = SearchSpec { stop_below, ..SearchSpec::default() };
+    lab.search_spec = SearchSpec { stop_below, ..lab.search_spec };
     lab.verdict(2, judge);
     searched(&lab).len()
 }

@@ -174,6 +174,7 @@ fn crashes(space: &Space, changes: &[&[(&str, &str)]], fails: impl Fn(&Config) -
         mode: Mode::Explore,
         outcome: Some(if fails(&config) { crash() } else { around(one_good(&config), 0.0) }),
         config,
+        members: Vec::new(),
     };
     changes.iter().map(config).enumerate().map(observe).collect()
 }
@@ -239,6 +240,7 @@ fn the_sealed_rows_and_the_refit_neither_count_nor_fail() {
             block,
             mode: Mode::Narrow,
             outcome: Some(Outcome::Done(ar_common::Measures::default())),
+            members: Vec::new(),
         });
     }
     assert_eq!(lab.plan(4), end);

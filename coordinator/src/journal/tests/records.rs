@@ -118,6 +118,7 @@ fn measures() -> Measures {
             rows: 200,
         }),
         artifacts: vec![Artifact { name: "model.bin".into(), digest: Digest::of(b"model") }],
+        members: Vec::new(),
     }
 }
 
@@ -147,6 +148,7 @@ fn planned() -> Vec<PlannedExperiment> {
             mode,
             round: 1,
             reason: "covers xgb".into(),
+            members: Vec::new(),
         })
         .collect()
 }
@@ -165,6 +167,8 @@ fn verdict(candidate: Option<Config>) -> Verdict {
         best_seen: candidate.clone().map(|config| (config, 0.75)),
         candidate,
         text: "nothing tried is shown to beat the base".into(),
+        members: Vec::new(),
+        compared: Vec::new(),
     }
 }
 

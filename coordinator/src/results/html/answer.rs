@@ -10,6 +10,9 @@ use crate::text::{Digits, number};
 /// The headline: what came out, in a sentence.
 pub(super) fn headline(report: &Report) -> String {
     match (&report.verdict, report.study.state.as_str()) {
+        (Some(verdict), _) if verdict.beats_base && !verdict.members.is_empty() => {
+            "An ensemble is shown to beat the base".to_owned()
+        }
         (Some(verdict), _) if verdict.beats_base => "One configuration is shown to beat the base".to_owned(),
         (Some(_), _) if report.ranking.len() <= 1 => "Nothing but the base has a score".to_owned(),
         (Some(_), _) => "Nothing tried is shown to beat the base".to_owned(),
@@ -71,6 +74,12 @@ fn figures(report: &Report, verdict: &VerdictPart) -> String {
             verdict.level
         );
         rows.push(("Difference (+ is better)".into(), value));
+    }
+    for other in verdict.compared.iter().filter(|other| other.members != verdict.members) {
+        let p = other.p_value.map(|p| format!(", p = {}", number(p, 2))).unwrap_or_default();
+        let difference = other.difference.map(|d| Digits::of([d], 3).signed(d)).unwrap_or_default();
+        let value = format!("{}: {difference} over {} paired folds{p}", other.label, other.pairs);
+        rows.push(("Also compared".into(), value));
     }
     let mut text = "<dl>".to_owned();
     for (name, value) in rows {
@@ -147,6 +156,14 @@ pub(super) fn how_to_read(report: &Report) -> String {
          Fresh splits take away the luck of the split, not the choice on the same rows; the sealed rows do."
             .to_owned(),
     );
+    if report.verdict.as_ref().is_some_and(|verdict| !verdict.compared.is_empty()) {
+        item(
+            "An ensemble averages what its members predict (shares of the classes, or numbers); 2x means that a member counts \
+             twice. Members and weights were chosen on the study's own split, so only fresh splits count for it. As two \
+             candidates were compared with the base, the p values are corrected (Holm 1979)."
+                .to_owned(),
+        );
+    }
     item(
         "Importance, effects and pairs are read off a model of the scores (a Gaussian process). Intervals cover 90 %, each on \
          its own; of 25 intervals two or three miss."

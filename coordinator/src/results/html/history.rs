@@ -101,7 +101,7 @@ impl Course<'_> {
             return (Mark::Low, Some(0.0));
         }
         let mark = match () {
-            () if self.refused.contains(&experiment.config) => Mark::Refused,
+            () if experiment.breaks(&self.refused) => Mark::Refused,
             () if experiment.block != Block::FIRST => Mark::Again,
             () => Mark::Done,
         };
@@ -124,7 +124,9 @@ impl Course<'_> {
             };
             let better =
                 best.is_none_or(|best| if self.report.minimizes() { score < best } else { score > best });
-            if better && experiment.block == Block::FIRST && !self.refused.contains(&experiment.config) {
+            // An ensemble's score is that of the rows its weights were chosen on.
+            let counts = experiment.block == Block::FIRST && experiment.members.is_empty();
+            if better && counts && !self.refused.contains(&experiment.config) {
                 best = Some(score);
                 let low = is_below(score, self.floor, self.report.minimizes());
                 steps.push((place(i, all.len()), plot.y(if low { 0.0 } else { self.up(score) })));

@@ -34,7 +34,9 @@ pub(super) fn table(report: &Report) -> String {
         "feasible",
     ];
     let mut table = Table::new("Ranking", &heads, "ranking");
-    let winner = report.verdict.as_ref().map(|verdict| &verdict.winner);
+    // An ensemble stands in no ranking.
+    let single = report.verdict.as_ref().filter(|verdict| verdict.members.is_empty());
+    let winner = single.map(|verdict| &verdict.winner);
     let is_kept = |ranked: &RankedPart| winner == Some(&ranked.config);
     // The base and what is handed over stand in it, wherever they are.
     let is_shown =

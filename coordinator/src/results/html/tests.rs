@@ -44,6 +44,7 @@ fn experiment(i: usize, score: Option<f64>, outcome: &str) -> ExperimentPart {
     ExperimentPart {
         id: i as u64 + 1,
         config: config(i),
+        members: Vec::new(),
         label: label(i),
         block: Block::FIRST,
         score,
@@ -137,6 +138,8 @@ fn verdict(beats_base: bool) -> VerdictPart {
         beats_base,
         text: "build_model=o1 beats the base by 4.0 points of accuracy (p = 0.026, 35 paired folds)".into(),
         winner: config(1),
+        members: Vec::new(),
+        compared: Vec::new(),
         winner_label: label(1),
         candidate: Some(config(1)),
         candidate_label: Some(label(1)),
