@@ -8,6 +8,7 @@ use crate::digest::Digest;
 use crate::experiment::{Block, Config};
 use crate::ids::{Attempt, Epoch, ExperimentId, LeaseSeq, StudyId, WorkerId};
 use crate::outcome::Outcome;
+use crate::racing::Race;
 
 /// Oldest protocol version this build speaks.
 pub const PROTOCOL_MIN: u32 = 1;
@@ -119,6 +120,9 @@ pub struct Grant {
     pub grace_ms: u64,
     /// Bytes of memory it may take beyond what its server holds.
     pub memory: Option<u64>,
+    /// Against whom it runs; it runs to its end if against nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub race: Option<Race>,
 }
 
 /// From worker to coordinator.

@@ -118,6 +118,9 @@ pub struct SearchSpec {
     /// metric. Never if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_below: Option<f64>,
+    /// Whether every experiment runs all its folds, however far behind it is.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub no_race: bool,
 }
 
 impl SearchSpec {
@@ -224,6 +227,7 @@ mod tests {
         same.data.path = "elsewhere.csv".into();
         same.budget.rounds = 40;
         same.search.sampler = Sampler::Random;
+        same.search.no_race = true;
         same.limits.experiment_seconds = Some(5.0);
         same.limits.constraints.memory = Some(1 << 30);
         assert_eq!(same.id(), original);

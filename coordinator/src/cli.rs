@@ -71,6 +71,10 @@ pub struct RunArgs {
     /// metric [default: the budget is used]
     #[arg(long, value_name = "AMOUNT", value_parser = amount)]
     pub stop_below: Option<f64>,
+    /// Run all folds of every experiment [default: what is behind the best on each of its first folds, two at least, is
+    /// stopped, and the folds it did not run go back to the budget]
+    #[arg(long)]
+    pub no_race: bool,
     /// Most wall-clock time, e.g. 90s, 30m, 2h; a fifth of it is kept for the verdict
     #[arg(long, value_name = "DUR", value_parser = duration)]
     pub time_limit: Option<Duration>,

@@ -120,6 +120,7 @@ fn search(args: &RunArgs, otherwise: SearchSpec) -> SearchSpec {
     SearchSpec {
         sampler: args.sampler.unwrap_or(otherwise.sampler),
         stop_below: args.stop_below.or(otherwise.stop_below),
+        no_race: args.no_race || otherwise.no_race,
     }
 }
 

@@ -52,6 +52,7 @@ fn frame_out(frame: &CoordinatorFrame) -> Frame {
             deadline_ms: grant.deadline_ms,
             grace_ms: grant.grace_ms,
             memory: grant.memory,
+            race: grant.race.as_ref().map(fields::race_out),
         }),
         CoordinatorFrame::Revoke { lease } => Frame::Revoke(v1::Revoke { lease: Some(lease_out(lease)) }),
         CoordinatorFrame::Cancel { lease, why } => {
@@ -88,6 +89,7 @@ fn frame_in(epoch: Epoch, frame: Frame) -> Result<CoordinatorFrame, WireError> {
             deadline_ms: grant.deadline_ms,
             grace_ms: grant.grace_ms,
             memory: grant.memory,
+            race: grant.race.map(fields::race_in).transpose()?,
         }),
         Frame::Revoke(revoke) => CoordinatorFrame::Revoke { lease: lease_in(revoke.lease)? },
         Frame::Cancel(cancel) => {
@@ -115,6 +117,9 @@ mod tests {
             LeaseRef { experiment: ExperimentId(3), lease: LeaseSeq { incarnation: 9, seq: Seq(40) } };
         let study = StudyId(Digest::of(b"study").to_string());
         let config: ar_common::Config = [("scale", "none")].into_iter().collect();
+        let (metric, _) = ar_common::Metric::tabular("rmse").unwrap();
+        let race = ar_common::Race::against(&metric, &[1.0 / 3.0, 0.1 + 0.2, 2.5]);
+        assert!(race.is_some());
         let grant = |block| {
             CoordinatorFrame::Grant(Grant {
                 lease,
@@ -126,6 +131,7 @@ mod tests {
                 deadline_ms: 60_000,
                 grace_ms: 2_000,
                 memory: Some(1 << 30),
+                race: race.clone().filter(|_| block == Block::FIRST),
             })
         };
         let frames = vec![
@@ -137,6 +143,7 @@ mod tests {
                 protocol: 1,
             },
             CoordinatorFrame::Prepare { study: study.clone(), tree: Digest::of(b"tree") },
+            grant(Block::FIRST),
             grant(Block::Cv { repeat: 3 }),
             grant(Block::Sealed),
             grant(Block::Refit),
@@ -149,5 +156,20 @@ mod tests {
         let bytes = coordinator_message(Epoch(4), &frames).encode_to_vec();
         let message = v1::CoordinatorMessage::decode(bytes.as_slice()).unwrap();
         assert_eq!(read_coordinator_message(message).unwrap(), (Epoch(4), frames));
+    }
+
+    #[test]
+    fn a_race_that_makes_no_sense_is_refused() {
+        let (metric, _) = ar_common::Metric::tabular("accuracy").unwrap();
+        let race = ar_common::Race::against(&metric, &[0.5, 0.6, 0.7]).unwrap();
+        let sound = fields::race_out(&race);
+        assert_eq!(fields::race_in(sound.clone()), Ok(race));
+        let nobody = v1::Race { metric: None, ..sound.clone() };
+        let not_a_number = v1::Race { incumbent: vec![0.5, f64::NAN, 0.7], ..sound.clone() };
+        let endless = v1::Race { incumbent: vec![0.5; 10_001], ..sound.clone() };
+        let hasty = v1::Race { least_folds: 1, ..sound };
+        for wrong in [nobody, not_a_number, endless, hasty] {
+            assert!(fields::race_in(wrong.clone()).is_err(), "{wrong:?}");
+        }
     }
 }

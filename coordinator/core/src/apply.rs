@@ -23,6 +23,7 @@ impl State {
                     phase: Phase::Searching,
                     experiments: Vec::new(),
                     spent: 0,
+                    folds_saved: 0,
                     keys: std::collections::BTreeSet::new(),
                     verdict: None,
                     sealed_openings: 0,
@@ -54,13 +55,16 @@ impl State {
                 let Some(experiment) = self.experiment_mut(*experiment) else {
                     return;
                 };
+                experiment.race = None;
                 experiment.status = Status::Done { lease: *lease, digest: *digest, outcome: outcome.clone() };
                 let study = experiment.study.clone();
-                let refunded = experiment.block.counts()
+                let counts = experiment.block.counts();
+                let refunded = counts
                     && matches!(outcome, Outcome::DuplicateOf { .. } | Outcome::Cancelled { .. });
                 if let Some(study) = self.studies.get_mut(&study) {
                     study.last_done = seq;
                     study.spent -= u32::from(refunded);
+                    study.folds_saved += if counts { study.saved_by(outcome) } else { 0 };
                 }
             }
             Record::Refused { .. } => self.refused += 1,
@@ -92,6 +96,7 @@ impl State {
                 newest_lease: None,
                 losses_running: 0,
                 status: Status::Queued,
+                race: planned.race.clone(),
             });
         }
     }

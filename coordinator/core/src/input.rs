@@ -1,7 +1,9 @@
 //! What comes into the core and what it asks for.
 
 use ar_common::frames::{CoordinatorFrame, HeldLease, Hello, LeaseRef, Unavailable};
-use ar_common::{Block, Config, Digest, ExperimentId, Mode, Outcome, Seq, StudyId, StudySpec, Verdict};
+use ar_common::{
+    Block, Config, Digest, ExperimentId, Mode, Outcome, Race, Seq, StudyId, StudySpec, Verdict,
+};
 use serde::{Deserialize, Serialize};
 
 /// One connection of one worker; never reused by the shell.
@@ -133,6 +135,9 @@ pub struct PlannedExperiment {
     pub round: u32,
     /// Why, in one line for a person.
     pub reason: String,
+    /// Against whom it runs; to its end if against nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub race: Option<Race>,
 }
 
 /// How much of a study's time limit is left.

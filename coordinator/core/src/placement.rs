@@ -131,6 +131,7 @@ impl Turn<'_> {
             deadline_ms,
             grace_ms: self.core.live.timing.grace_ms,
             memory: study.spec.limits.experiment_memory,
+            race: entry.race.clone(),
         });
         let (study, attempt) = (entry.study.clone(), entry.attempt);
         self.record(Record::Granted { experiment, attempt, worker: name, boot, deadline_ms });

@@ -94,7 +94,7 @@ impl Turn<'_> {
         let Some(study) = self.core.state.studies.get(id) else {
             return false;
         };
-        let left = study.budget().total().saturating_sub(study.spent) as usize;
+        let left = study.left(&study.budget()) as usize;
         let mut accepted: Vec<PlannedExperiment> = Vec::new();
         for mut planned in experiments {
             let Some(config) = study.space.canonical(&planned.config) else {
@@ -189,6 +189,7 @@ impl Turn<'_> {
             mode: Mode::Narrow,
             round,
             reason: reason.to_owned(),
+            race: None,
         };
         let as_of = self.core.state.seq;
         self.plan(id, as_of, vec![planned]);

@@ -19,6 +19,7 @@ mod insight;
 mod marginals;
 mod modes;
 pub mod pareto;
+mod racing;
 mod samplers;
 mod surrogate;
 #[cfg(test)]
@@ -28,7 +29,7 @@ mod verdict;
 use std::collections::BTreeSet;
 
 use ar_common::{
-    Block, Budget, Config, Constraints, ExperimentId, Metric, Mode, Outcome, Sampler, SearchSpec, Space,
+    Block, Budget, Config, Constraints, ExperimentId, Metric, Mode, Outcome, Race, Sampler, SearchSpec, Space,
     Verdict,
 };
 use rand::SeedableRng;
@@ -107,6 +108,8 @@ pub struct Suggestion {
     /// The improvement over the best that the surrogate expects of it, in units of the metric; absent where it was not
     /// asked: coverage, other samplers, confirmation.
     pub expected_gain: Option<f64>,
+    /// Against whom it runs; to its end if against nobody.
+    pub race: Option<Race>,
 }
 
 /// What to do now.
@@ -280,6 +283,7 @@ fn search(
         round,
         reason,
         expected_gain: None,
+        race: None,
     };
     let sampler = samplers::resolve(problem.search.sampler, grid);
     let mut suggestions = Vec::new();
@@ -293,9 +297,12 @@ fn search(
     if sampler != Sampler::Gp {
         let draws = if sampler == Sampler::Grid { 0 } else { history.entries.len() };
         let ask = (want - suggestions.len(), &mut generator(problem, draws));
+        let race = racing::against_best(grid, history, problem);
         for pick in samplers::picks(sampler, grid, history, &samples, &progress.taken, ask) {
             let round = progress.suggest(pick.mode, pick.point.clone());
-            suggestions.push(suggestion(pick.mode, &pick.point, round, pick.reason));
+            let made = suggestion(pick.mode, &pick.point, round, pick.reason);
+            let race = race.clone().filter(|_| racing::may_be_stopped(&pick.point));
+            suggestions.push(Suggestion { race, ..made });
         }
         return suggestions;
     }
@@ -307,6 +314,7 @@ fn search(
         sight.model.expect(point);
         sight.surrogate.expect(point);
     }
+    let race = racing::against(&sight.leaders[0], history, problem);
     let mut rng = generator(problem, sight.surrogate.fitted());
     let mut pool = Vec::new();
     while suggestions.len() < want {
@@ -315,7 +323,10 @@ fn search(
         };
         let round = progress.suggest(pick.mode, pick.point.clone());
         let made = suggestion(pick.mode, &pick.point, round, pick.reason);
-        suggestions.push(Suggestion { expected_gain: pick.expected_gain, ..made });
+        // What was given up is audited by all its folds.
+        let audited = sight.pruning.rules_out(grid, &pick.point);
+        let race = race.clone().filter(|_| racing::may_be_stopped(&pick.point) && !audited);
+        suggestions.push(Suggestion { expected_gain: pick.expected_gain, race, ..made });
     }
     memory.keep(problem.space, sight.surrogate);
     suggestions
@@ -364,6 +375,7 @@ fn confirm(
             mode: Mode::Narrow,
             round: problem.budget.round_of(spent + n),
             expected_gain: None,
+            race: None,
             reason: format!("confirmation: {who} on a fresh split, {}", grid.describe(&point)),
         }
     };

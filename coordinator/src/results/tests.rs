@@ -59,6 +59,7 @@ pub(super) fn state(
         mode: Mode::Explore,
         round: 1,
         reason: "because".into(),
+        race: None,
     });
     let mut records = vec![
         Record::Submitted { study: study.clone(), spec: Box::new(spec.clone()), tree: Digest::of(b"tree") },

@@ -107,6 +107,7 @@ pub(crate) fn search(state: &State, id: &StudyId, want: usize, time: TimeLeft) -
             mode: Mode::Explore,
             round: 1,
             reason: "next in the space".into(),
+            race: None,
         })
         .collect();
     let pending = state.experiments_of(study).any(|e| e.is_pending() && e.block.counts());

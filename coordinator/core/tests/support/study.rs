@@ -69,7 +69,8 @@ pub(crate) fn cv(changes: &[(&str, &str)]) -> PlannedExperiment {
 /// `config` on `block`, as a search would plan it.
 pub(crate) fn planned(config: Config, block: Block) -> PlannedExperiment {
     let reason = "as told by the test".to_owned();
-    PlannedExperiment { id: ExperimentId(0), config, block, mode: Mode::Explore, round: 1, reason }
+    let (id, mode, race) = (ExperimentId(0), Mode::Explore, None);
+    PlannedExperiment { id, config, block, mode, round: 1, reason, race }
 }
 
 /// A result that took long enough for nothing to be granted ahead.

@@ -141,6 +141,7 @@ pub(crate) fn grant(experiment: u64) -> Grant {
         deadline_ms: DEADLINE,
         grace_ms: GRACE,
         memory: None,
+        race: None,
     }
 }
 
