@@ -3,6 +3,7 @@
 mod constraints;
 pub(crate) mod fixtures;
 mod properties;
+mod racing;
 mod samplers;
 mod simulation;
 mod studies;

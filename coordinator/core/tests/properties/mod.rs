@@ -96,7 +96,7 @@ fn the_stories_meet_every_fault() {
         run(&setup, &story).count(&mut met);
     }
     let Met { restarts, crashes, lapses, forgotten, refusals, .. } = met;
-    let Met { quarantines, repeats, late_accepts, reopened, called_off, .. } = met;
+    let Met { quarantines, repeats, late_accepts, reopened, called_off, raced_out, .. } = met;
     let all = [
         restarts,
         crashes,
@@ -108,6 +108,7 @@ fn the_stories_meet_every_fault() {
         late_accepts,
         reopened,
         called_off,
+        raced_out,
     ];
     assert!(all.iter().all(|count| *count > 0), "{met:?}");
 }

@@ -3,6 +3,7 @@
 mod closing;
 mod leases;
 mod planning;
+mod races;
 mod results;
 mod sessions;
 mod time_limits;

@@ -1,8 +1,8 @@
 //! A search that needs no statistics: what is new in the order of the space, then repeats of base and
 //! best, then a verdict.
 
-use ar_common::{Block, Config, ExperimentKey, Space, StudyId, Verdict};
-use ar_core::{Planned, PlannedExperiment, State, TimeLeft};
+use ar_common::{Block, Config, ExperimentKey, Race, Space, StudyId, Verdict};
+use ar_core::{Planned, PlannedExperiment, State, Study, TimeLeft};
 
 use super::study::planned;
 
@@ -10,7 +10,7 @@ use super::study::planned;
 pub(crate) fn search(state: &State, id: &StudyId, want: usize, time: TimeLeft) -> Planned {
     let Some(study) = state.studies.get(id) else { panic!("a plan was asked for unknown study {id}") };
     let budget = study.budget();
-    let left = budget.total().saturating_sub(study.spent) as usize;
+    let left = study.left(&budget) as usize;
     let best = state.best(study).map(|(experiment, _)| experiment.config.clone());
     let new = |key: &ExperimentKey| !study.keys.contains(key);
     let explore = all(&study.space).into_iter().map(|config| ExperimentKey { config, block: Block::FIRST });
@@ -28,7 +28,7 @@ pub(crate) fn search(state: &State, id: &StudyId, want: usize, time: TimeLeft) -
         _ => repeats.filter(new).take(left).collect(),
     };
     let chosen: Vec<PlannedExperiment> =
-        keys.into_iter().take(want.max(1)).map(|key| planned(key.config, key.block)).collect();
+        keys.into_iter().take(want.max(1)).map(|key| raced(planned(key.config, key.block), study)).collect();
     let pending = state.experiments_of(study).any(|experiment| experiment.is_pending());
     match best {
         _ if !chosen.is_empty() => Planned::Experiments(chosen),
@@ -36,6 +36,13 @@ pub(crate) fn search(state: &State, id: &StudyId, want: usize, time: TimeLeft) -
         Some(best) => Planned::Conclude(verdict(&best)),
         None => Planned::Failed,
     }
+}
+
+/// What is new, but for the base, races against an incumbent that nobody beats on all folds.
+fn raced(planned: PlannedExperiment, study: &Study) -> PlannedExperiment {
+    let races = planned.block == Block::FIRST && planned.config != study.base();
+    let race = Race::against(&study.spec.metric, &[0.5; 5]).filter(|_| races);
+    PlannedExperiment { race, ..planned }
 }
 
 /// A verdict for `winner`.
