@@ -28,11 +28,8 @@ impl Race {
 
     /// A race against an incumbent with these scores, if it can end before its last fold.
     pub fn against(metric: &Metric, incumbent: &[f64]) -> Option<Self> {
-        let race = Self {
-            metric: metric.clone(),
-            incumbent: incumbent.to_vec(),
-            least_folds: Self::LEAST_FOLDS,
-        };
+        let race =
+            Self { metric: metric.clone(), incumbent: incumbent.to_vec(), least_folds: Self::LEAST_FOLDS };
         let saves = incumbent.len() > Self::LEAST_FOLDS as usize;
         let sound = incumbent.iter().all(|score| metric.refuse(*score).is_none());
         (saves && sound).then_some(race)

@@ -59,8 +59,8 @@ impl State {
                 experiment.status = Status::Done { lease: *lease, digest: *digest, outcome: outcome.clone() };
                 let study = experiment.study.clone();
                 let counts = experiment.block.counts();
-                let refunded = counts
-                    && matches!(outcome, Outcome::DuplicateOf { .. } | Outcome::Cancelled { .. });
+                let refunded =
+                    counts && matches!(outcome, Outcome::DuplicateOf { .. } | Outcome::Cancelled { .. });
                 if let Some(study) = self.studies.get_mut(&study) {
                     study.last_done = seq;
                     study.spent -= u32::from(refunded);

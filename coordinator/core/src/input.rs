@@ -1,9 +1,7 @@
 //! What comes into the core and what it asks for.
 
 use ar_common::frames::{CoordinatorFrame, HeldLease, Hello, LeaseRef, Unavailable};
-use ar_common::{
-    Block, Config, Digest, ExperimentId, Mode, Outcome, Race, Seq, StudyId, StudySpec, Verdict,
-};
+use ar_common::{Block, Config, Digest, ExperimentId, Mode, Outcome, Race, Seq, StudyId, StudySpec, Verdict};
 use serde::{Deserialize, Serialize};
 
 /// One connection of one worker; never reused by the shell.

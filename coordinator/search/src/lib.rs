@@ -29,8 +29,8 @@ mod verdict;
 use std::collections::BTreeSet;
 
 use ar_common::{
-    Block, Budget, Config, Constraints, ExperimentId, Metric, Mode, Outcome, Race, Sampler, SearchSpec, Space,
-    Verdict,
+    Block, Budget, Config, Constraints, ExperimentId, Metric, Mode, Outcome, Race, Sampler, SearchSpec,
+    Space, Verdict,
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;

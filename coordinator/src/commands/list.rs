@@ -54,11 +54,5 @@ fn row(name: String, report: &Report) -> Vec<String> {
         (_, "failed") => "no experiment succeeded".to_owned(),
         _ => "not finished; the same command goes on".to_owned(),
     };
-    vec![
-        name,
-        format!("{} of {}", study.task, study.target),
-        study.used(),
-        best,
-        verdict,
-    ]
+    vec![name, format!("{} of {}", study.task, study.target), study.used(), best, verdict]
 }

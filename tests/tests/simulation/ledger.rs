@@ -99,6 +99,7 @@ impl Ledger {
                 return met.quarantined += 1;
             }
             Outcome::TimedOut { .. } => met.timed_out += 1,
+            Outcome::StoppedEarly { .. } => met.raced_out += 1,
             Outcome::DuplicateOf { experiment: first } => {
                 met.duplicates += 1;
                 assert!(*first < experiment, "experiment {experiment} is no duplicate of {first}");

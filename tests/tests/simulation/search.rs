@@ -12,6 +12,8 @@ use super::agenda::Dice;
 
 /// Most milliseconds that an experiment may run.
 pub(crate) const DEADLINE: u64 = 90_000;
+/// Folds of every study here.
+pub(crate) const FOLDS: usize = 5;
 
 /// A study of 8 x 2 options with a budget of 2 x 5.
 pub(crate) fn spec(seed: u64) -> StudySpec {

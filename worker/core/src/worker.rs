@@ -34,7 +34,9 @@ pub(crate) enum Preparation {
 /// Why an attempt is being stopped; decides what its end means.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Stopping {
-    Deadline { seconds: f64 },
+    Deadline {
+        seconds: f64,
+    },
     Cancelled,
     Twin(ExperimentId),
     /// It lost its race.

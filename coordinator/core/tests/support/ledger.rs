@@ -69,8 +69,15 @@ impl Ledger {
         assert_eq!(core.state.seq, self.state.seq, "the core counts another number of records");
         for (id, account) in &self.accounts {
             let (spent, total) = (account.spent, account.total);
-            assert!(spent <= FOLDS * u64::from(total), "study {id} spent {spent} folds of {total} evaluations");
-            assert_eq!(core.state.studies[id].folds_spent(), spent, "the core counts another number of folds");
+            assert!(
+                spent <= FOLDS * u64::from(total),
+                "study {id} spent {spent} folds of {total} evaluations"
+            );
+            assert_eq!(
+                core.state.studies[id].folds_spent(),
+                spent,
+                "the core counts another number of folds"
+            );
             let best =
                 core.state.best(&core.state.studies[id]).map(|(experiment, score)| (experiment.id, score));
             assert_eq!(best, account.best, "I5: best is not the fold of the Done records");

@@ -62,7 +62,10 @@ impl Shell {
                     Outcome::StoppedEarly { folds, .. } => {
                         self.met.races += 1;
                         let race = self.grants[&lease].race.as_ref();
-                        assert!(race.is_some_and(|race| race.is_lost(folds)), "{lease:?} lost no race by {folds:?}");
+                        assert!(
+                            race.is_some_and(|race| race.is_lost(folds)),
+                            "{lease:?} lost no race by {folds:?}"
+                        );
                     }
                     _ => {}
                 }
