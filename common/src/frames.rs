@@ -9,6 +9,7 @@ use crate::ensemble::Member;
 use crate::experiment::{Block, Config};
 use crate::ids::{Attempt, Epoch, ExperimentId, LeaseSeq, StudyId, WorkerId};
 use crate::outcome::Outcome;
+use crate::racing::Race;
 
 /// Oldest protocol version this build speaks.
 pub const PROTOCOL_MIN: u32 = 1;
@@ -123,6 +124,9 @@ pub struct Grant {
     /// Those who vote, of an ensemble; then `config` is of no account.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<Member>,
+    /// Against whom it runs; it runs to its end if against nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub race: Option<Race>,
 }
 
 /// From worker to coordinator.

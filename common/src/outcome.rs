@@ -82,7 +82,9 @@ impl Outcome {
     pub fn reason(&self) -> Option<String> {
         match self {
             Self::Done(_) => None,
-            Self::StoppedEarly { folds, .. } => Some(format!("behind on all of {} folds", folds.len())),
+            Self::StoppedEarly { folds, .. } => {
+                Some(format!("behind the best on each of its first {} folds", folds.len()))
+            }
             Self::DuplicateOf { experiment } => {
                 Some(format!("same matrix and model as experiment {experiment}"))
             }

@@ -132,6 +132,9 @@ pub struct SearchSpec {
     /// Whether an ensemble of the best is left out of the verdict.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub no_ensemble: bool,
+    /// Whether every experiment runs all its folds, however far behind it is.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub no_race: bool,
 }
 
 impl SearchSpec {
@@ -239,6 +242,7 @@ mod tests {
         same.budget.rounds = 40;
         same.search.sampler = Sampler::Random;
         same.search.no_ensemble = true;
+        same.search.no_race = true;
         same.limits.experiment_seconds = Some(5.0);
         same.limits.constraints.memory = Some(1 << 30);
         assert_eq!(same.id(), original);

@@ -75,6 +75,10 @@ pub struct RunArgs {
     /// averaged at the end of the search, and the mean enters the verdict beside the best one
     #[arg(long)]
     pub no_ensemble: bool,
+    /// Run all folds of every experiment [default: what is behind the best on each of its first folds, two at least, is
+    /// stopped, and the folds it did not run go back to the budget]
+    #[arg(long)]
+    pub no_race: bool,
     /// Most wall-clock time, e.g. 90s, 30m, 2h; a fifth of it is kept for the verdict
     #[arg(long, value_name = "DUR", value_parser = duration)]
     pub time_limit: Option<Duration>,

@@ -121,6 +121,7 @@ fn search(args: &RunArgs, otherwise: SearchSpec) -> SearchSpec {
         sampler: args.sampler.unwrap_or(otherwise.sampler),
         stop_below: args.stop_below.or(otherwise.stop_below),
         no_ensemble: args.no_ensemble || otherwise.no_ensemble,
+        no_race: args.no_race || otherwise.no_race,
     }
 }
 

@@ -20,7 +20,7 @@ pub(crate) struct Progress {
     study: StudyId,
     slots: u32,
     bar: Option<ProgressBar>,
-    /// When this process began to run experiments, and how many had ended before.
+    /// When this process began to run experiments, and how many evaluations had ended before.
     began: Option<(Instant, u32)>,
     ended: u32,
     total: u32,
@@ -35,7 +35,7 @@ impl Progress {
         let entry = state.studies.get(&study);
         let ended = entry.map_or(0, |entry| ended_of(state, entry));
         if ended > 0 {
-            console.line(&format!("resumed   {ended} experiments were done before and count"));
+            console.line(&format!("resumed   {ended} evaluations were done before and count"));
         }
         Self {
             best: entry.and_then(|entry| state.best(entry)).map(|(_, score)| score),
@@ -220,10 +220,11 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-/// Evaluations that have ended; an ensemble has one for each member.
+/// What of the budget was used by what has ended, in full evaluations; a part of one counts whole, an ensemble as many as
+/// it has members.
 fn ended_of(state: &State, study: &Study) -> u32 {
-    let ended = state.experiments_of(study).filter(|e| !e.is_pending());
-    ended.map(Experiment::cost).sum()
+    let pending = state.experiments_of(study).filter(|e| e.is_pending());
+    study.evaluations_begun().saturating_sub(pending.map(Experiment::cost).sum())
 }
 
 fn label(experiment: &Experiment, study: &Study) -> String {

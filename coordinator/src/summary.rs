@@ -173,6 +173,12 @@ fn failures(report: &Report, width: usize) -> Vec<String> {
     if duplicates > 0 {
         lines.push(format!("twins     {duplicates} turned out to be the same as another and were refunded"));
     }
+    let (early, saved) = report.stopped_early();
+    if early > 0 {
+        lines.push(format!(
+            "early     {early} were stopped, behind the best on each of their first folds; {saved:.1} evaluations were saved"
+        ));
+    }
     if !report.uncovered.is_empty() {
         let more = report.uncovered.len().saturating_sub(UNCOVERED);
         let shown: Vec<&str> = report.uncovered.iter().take(UNCOVERED).map(String::as_str).collect();

@@ -53,6 +53,7 @@ fn frame_out(frame: &CoordinatorFrame) -> Frame {
             grace_ms: grant.grace_ms,
             memory: grant.memory,
             members: fields::members_out(&grant.members),
+            race: grant.race.as_ref().map(fields::race_out),
         }),
         CoordinatorFrame::Revoke { lease } => Frame::Revoke(v1::Revoke { lease: Some(lease_out(lease)) }),
         CoordinatorFrame::Cancel { lease, why } => {
@@ -90,6 +91,7 @@ fn frame_in(epoch: Epoch, frame: Frame) -> Result<CoordinatorFrame, WireError> {
             grace_ms: grant.grace_ms,
             memory: grant.memory,
             members: fields::members_in(grant.members)?,
+            race: grant.race.map(fields::race_in).transpose()?,
         }),
         Frame::Revoke(revoke) => CoordinatorFrame::Revoke { lease: lease_in(revoke.lease)? },
         Frame::Cancel(cancel) => {
@@ -117,6 +119,9 @@ mod tests {
             LeaseRef { experiment: ExperimentId(3), lease: LeaseSeq { incarnation: 9, seq: Seq(40) } };
         let study = StudyId(Digest::of(b"study").to_string());
         let config: ar_common::Config = [("scale", "none")].into_iter().collect();
+        let (metric, _) = ar_common::Metric::tabular("rmse").unwrap();
+        let race = ar_common::Race::against(&metric, &[1.0 / 3.0, 0.1 + 0.2, 2.5]);
+        assert!(race.is_some());
         let grant = |block, members: &[ar_common::Member]| {
             CoordinatorFrame::Grant(Grant {
                 lease,
@@ -129,6 +134,7 @@ mod tests {
                 grace_ms: 2_000,
                 memory: Some(1 << 30),
                 members: members.to_vec(),
+                race: race.clone().filter(|_| block == Block::FIRST),
             })
         };
         let members = [1, 3].map(|weight| ar_common::Member { config: config.clone(), weight });
@@ -141,6 +147,7 @@ mod tests {
                 protocol: 1,
             },
             CoordinatorFrame::Prepare { study: study.clone(), tree: Digest::of(b"tree") },
+            grant(Block::FIRST, &[]),
             grant(Block::Cv { repeat: 3 }, &members),
             grant(Block::Sealed, &[]),
             grant(Block::Refit, &members),
@@ -153,5 +160,20 @@ mod tests {
         let bytes = coordinator_message(Epoch(4), &frames).encode_to_vec();
         let message = v1::CoordinatorMessage::decode(bytes.as_slice()).unwrap();
         assert_eq!(read_coordinator_message(message).unwrap(), (Epoch(4), frames));
+    }
+
+    #[test]
+    fn a_race_that_makes_no_sense_is_refused() {
+        let (metric, _) = ar_common::Metric::tabular("accuracy").unwrap();
+        let race = ar_common::Race::against(&metric, &[0.5, 0.6, 0.7]).unwrap();
+        let sound = fields::race_out(&race);
+        assert_eq!(fields::race_in(sound.clone()), Ok(race));
+        let nobody = v1::Race { metric: None, ..sound.clone() };
+        let not_a_number = v1::Race { incumbent: vec![0.5, f64::NAN, 0.7], ..sound.clone() };
+        let endless = v1::Race { incumbent: vec![0.5; 10_001], ..sound.clone() };
+        let hasty = v1::Race { least_folds: 1, ..sound };
+        for wrong in [nobody, not_a_number, endless, hasty] {
+            assert!(fields::race_in(wrong.clone()).is_err(), "{wrong:?}");
+        }
     }
 }

@@ -1,12 +1,16 @@
 //! Single fields, in both directions.
 
 use ar_common::frames::{Hardware, HeldLease, LeaseRef, LeaseStage};
-use ar_common::{Block, Config, Digest, ExperimentId, LeaseSeq, Member, Seq, StudyId};
+use ar_common::{
+    Block, Config, Digest, Direction, ExperimentId, LeaseSeq, Member, Metric, Race, Seq, StudyId,
+};
 
 use crate::v1;
 
 /// Longest text that a frame may carry in one field, bytes.
 const TEXT_LIMIT: usize = 64 * 1024;
+/// Most folds that an incumbent may have.
+const FOLD_LIMIT: usize = 10_000;
 
 /// A message that does not say what it must.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -144,4 +148,36 @@ pub(crate) fn block_in(block: Option<v1::Block>) -> Result<Block, WireError> {
         Kind::Sealed(_) => Block::Sealed,
         Kind::Refit(_) => Block::Refit,
     })
+}
+
+pub(crate) fn race_out(race: &Race) -> v1::Race {
+    let metric = v1::Metric {
+        name: race.metric.name.clone(),
+        minimize: race.metric.direction == Direction::Minimize,
+        low: race.metric.low,
+        high: race.metric.high,
+    };
+    v1::Race { metric: Some(metric), incumbent: race.incumbent.clone(), least_folds: race.least_folds }
+}
+
+pub(crate) fn race_in(race: v1::Race) -> Result<Race, WireError> {
+    let metric = need(race.metric, "race.metric")?;
+    let metric = Metric {
+        name: text(metric.name, "race.metric.name")?,
+        direction: if metric.minimize { Direction::Minimize } else { Direction::Maximize },
+        low: metric.low,
+        high: metric.high,
+    };
+    if race.incumbent.len() > FOLD_LIMIT {
+        let why = format!("{} folds, at most {FOLD_LIMIT} are taken", race.incumbent.len());
+        return Err(invalid("race.incumbent", why));
+    }
+    if let Some(why) = race.incumbent.iter().find_map(|score| metric.refuse(*score)) {
+        return Err(invalid("race.incumbent", why));
+    }
+    if race.least_folds < Race::LEAST_FOLDS {
+        let why = format!("{} is less than {}", race.least_folds, Race::LEAST_FOLDS);
+        return Err(invalid("race.least_folds", why));
+    }
+    Ok(Race { metric, incumbent: race.incumbent, least_folds: race.least_folds })
 }

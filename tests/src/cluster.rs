@@ -79,6 +79,14 @@ impl Cluster {
     /// # Panics
     /// When there is no such study.
     pub async fn submit(&self, arguments: &[&str], models: &[Model]) -> StudyId {
+        self.submit_with(arguments, models, &[]).await
+    }
+
+    /// As [`Cluster::submit`], but these slots keep their options.
+    ///
+    /// # Panics
+    /// When there is no such study.
+    pub async fn submit_with(&self, arguments: &[&str], models: &[Model], kept: &[&str]) -> StudyId {
         let command = ["ar-coordinator", "run"].iter().chain(arguments);
         let Command::Run(args) = Cli::try_parse_from(command).expect("a command line").command else {
             panic!("it is not `run`");
@@ -94,7 +102,8 @@ impl Cluster {
         let mut spec = intake.spec;
         for dimension in &mut spec.space.dimensions {
             let is_model = dimension.name == "build_model";
-            dimension.options.retain(|option| option.name == "base" || (is_model && option.floor));
+            let is_kept = kept.contains(&dimension.name.as_str());
+            dimension.options.retain(|o| o.name == "base" || is_kept || (is_model && o.floor));
             if is_model {
                 dimension.options.extend(models.iter().map(|model| OptionSpec {
                     name: model.name.to_owned(),

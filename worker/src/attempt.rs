@@ -185,6 +185,11 @@ impl Attempt {
                 FromChild::Matrix { hash } => {
                     let _ = self.inputs.send(Input::Matrix { lease: self.lease, hash });
                 }
+                // After its last word nothing more decides what it was.
+                FromChild::Fold { fold, score, seconds } if self.seen.last.is_none() => {
+                    let (lease, score, seconds) = (self.lease, score.0, seconds.0);
+                    let _ = self.inputs.send(Input::Fold { lease, fold, score, seconds });
+                }
                 FromChild::Result(_) | FromChild::Error { .. } if self.seen.last.is_none() => {
                     self.seen.last = Some(frame);
                     self.seen.kill_at = Some(Instant::now() + LINGER);

@@ -82,7 +82,11 @@ pub(crate) enum FromChild {
     Matrix {
         hash: String,
     },
-    Fold {},
+    Fold {
+        fold: u32,
+        score: Number,
+        seconds: Number,
+    },
     Result(ResultFrame),
     Error {
         kind: ErrorKind,

@@ -23,6 +23,7 @@ impl State {
                     phase: Phase::Searching,
                     experiments: Vec::new(),
                     spent: 0,
+                    folds_saved: 0,
                     keys: std::collections::BTreeSet::new(),
                     verdict: None,
                     sealed_openings: 0,
@@ -54,13 +55,16 @@ impl State {
                 let Some(experiment) = self.experiment_mut(*experiment) else {
                     return;
                 };
+                experiment.race = None;
                 experiment.status = Status::Done { lease: *lease, digest: *digest, outcome: outcome.clone() };
                 let study = experiment.study.clone();
                 let given_back = matches!(outcome, Outcome::DuplicateOf { .. } | Outcome::Cancelled { .. });
                 let refund = if given_back { experiment.cost() } else { 0 };
+                let counts = experiment.block.counts();
                 if let Some(study) = self.studies.get_mut(&study) {
                     study.last_done = seq;
                     study.spent -= refund;
+                    study.folds_saved += if counts { study.saved_by(outcome) } else { 0 };
                 }
             }
             Record::Refused { .. } => self.refused += 1,
@@ -93,6 +97,7 @@ impl State {
                 losses_running: 0,
                 status: Status::Queued,
                 members: planned.members.clone(),
+                race: planned.race.clone(),
             });
         }
     }

@@ -94,7 +94,12 @@ fn cannot_be(state: &State, experiment: ExperimentId, outcome: &Outcome) -> Opti
         });
     }
     if let Outcome::StoppedEarly { folds, .. } = outcome {
-        return folds.iter().find_map(|value| metric.refuse(*value));
+        if let Some(wrong) = folds.iter().find_map(|value| metric.refuse(*value)) {
+            return Some(wrong);
+        }
+        // What it did not run is given back to the budget, so it must have lost by the rule it was granted with.
+        let lost = experiment.race.as_ref().is_some_and(|race| race.is_lost(folds));
+        return (!lost).then(|| "it was stopped early and had lost no race".to_owned());
     }
     let measures = outcome.measures()?;
     if experiment.block.counts() && measures.score.is_none() {

@@ -2,7 +2,7 @@
 
 use ar_common::frames::{CoordinatorFrame, HeldLease, Hello, LeaseRef, Unavailable};
 use ar_common::{
-    Block, Config, Digest, ExperimentId, ExperimentKey, Member, Mode, Outcome, Seq, StudyId, StudySpec,
+    Block, Config, Digest, ExperimentId, ExperimentKey, Member, Mode, Outcome, Race, Seq, StudyId, StudySpec,
     Verdict,
 };
 use serde::{Deserialize, Serialize};
@@ -140,6 +140,9 @@ pub struct PlannedExperiment {
     /// Those who vote, of an ensemble; its `config` is the space's base.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<Member>,
+    /// Against whom it runs; to its end if against nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub race: Option<Race>,
 }
 
 impl PlannedExperiment {

@@ -44,9 +44,9 @@ pub fn check(core: &Core) -> Vec<Violation> {
         }
     }
     for (id, study) in &core.state.studies {
-        if study.spent > study.budget().total() {
-            let total = study.budget().total();
-            found.push(violation("budget", format!("study {id} spent {} of {total}", study.spent)));
+        if !study.keeps_to(&study.budget()) {
+            let (spent, total) = (study.evaluations(), study.budget().total());
+            found.push(violation("budget", format!("study {id} spent {spent} of {total}")));
         }
         let evaluations = study.experiments.len();
         if study.keys.len() != evaluations {

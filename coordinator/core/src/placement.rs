@@ -132,6 +132,7 @@ impl Turn<'_> {
             grace_ms: self.core.live.timing.grace_ms,
             memory: study.spec.limits.experiment_memory,
             members: entry.members.clone(),
+            race: entry.race.clone(),
         });
         let (study, attempt) = (entry.study.clone(), entry.attempt);
         self.record(Record::Granted { experiment, attempt, worker: name, boot, deadline_ms });

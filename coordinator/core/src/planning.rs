@@ -94,7 +94,7 @@ impl Turn<'_> {
         let Some(study) = self.core.state.studies.get(id) else {
             return false;
         };
-        let mut left = study.budget().total().saturating_sub(study.spent);
+        let mut left = u32::try_from(study.left(&study.budget())).unwrap_or(u32::MAX);
         let mut accepted: Vec<PlannedExperiment> = Vec::new();
         for mut planned in experiments {
             let Some(config) = study.space.canonical(&planned.config) else {
@@ -193,6 +193,7 @@ impl Turn<'_> {
             round,
             reason: reason.to_owned(),
             members,
+            race: None,
         };
         let as_of = self.core.state.seq;
         self.plan(id, as_of, vec![planned]);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ar_common::{Attempt, Block, Budget, Config, Digest, Epoch, ExperimentId, ExperimentKey, LeaseSeq};
-use ar_common::{Limits, Measures, Outcome, Seq, Space, StudyId, StudySpec, Verdict, WorkerId};
+use ar_common::{Limits, Measures, Outcome, Race, Seq, Space, StudyId, StudySpec, Verdict, WorkerId};
 use ar_common::{Member, Mode};
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +42,10 @@ pub struct Study {
     /// How many of them count towards the budget: all evaluations, but those that turned out to be
     /// duplicates or were called off.
     pub spent: u32,
+    /// Folds of those that were not run, because they were stopped early. The budget is counted in full
+    /// evaluations, so as many as make one are one more that may be planned.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub folds_saved: u64,
     /// What was ever planned, by which duplicates are told.
     pub keys: BTreeSet<ExperimentKey>,
     /// The answer, once the search has ended.
@@ -101,6 +105,13 @@ pub struct Experiment {
     /// Those who vote, of an ensemble; its `config` is the space's base.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<Member>,
+    /// Against whom it runs, as long as it has not ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub race: Option<Race>,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Where an experiment is: `Queued -> Leased -> Done`, or back to `Queued` by one record.
@@ -198,6 +209,45 @@ impl Study {
         self.space.base()
     }
 
+    /// Folds of one full evaluation.
+    fn folds(&self) -> u64 {
+        u64::from(self.spec.splits.folds.max(1))
+    }
+
+    /// Folds that were spent, or are planned.
+    pub fn folds_spent(&self) -> u64 {
+        (u64::from(self.spent) * self.folds()).saturating_sub(self.folds_saved)
+    }
+
+    /// Full evaluations that were spent, or are planned; one that was stopped early counts its folds.
+    pub fn evaluations(&self) -> f64 {
+        self.folds_spent() as f64 / self.folds() as f64
+    }
+
+    /// The same, with a part of one counted whole.
+    pub fn evaluations_begun(&self) -> u32 {
+        u32::try_from(self.folds_spent().div_ceil(self.folds())).unwrap_or(u32::MAX)
+    }
+
+    /// Full evaluations that this budget still has room for.
+    pub fn left(&self, budget: &Budget) -> u32 {
+        let folds = (u64::from(budget.total()) * self.folds()).saturating_sub(self.folds_spent());
+        u32::try_from(folds / self.folds()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether no more was spent than this budget has.
+    pub fn keeps_to(&self, budget: &Budget) -> bool {
+        self.folds_spent() <= u64::from(budget.total()) * self.folds()
+    }
+
+    /// Folds that an experiment which ended like this did not run.
+    pub(crate) fn saved_by(&self, outcome: &Outcome) -> u64 {
+        match outcome {
+            Outcome::StoppedEarly { folds, .. } => self.folds().saturating_sub(folds.len() as u64),
+            _ => 0,
+        }
+    }
+
     /// Whether it has ended.
     pub fn is_finished(&self) -> bool {
         matches!(self.phase, Phase::Finished(_))
@@ -214,7 +264,7 @@ impl Study {
         };
         let more = budget.total() > self.spec.budget.total();
         let other = !limits.constraints.allow_the_same(&self.spec.limits.constraints);
-        self.phase != Phase::Searching && (more || other || (longer && self.spent < budget.total()))
+        self.phase != Phase::Searching && (more || other || (longer && self.left(budget) > 0))
     }
 }
 

@@ -119,10 +119,10 @@ impl Turn<'_> {
                 // What a study that has ended has spent is not taken back; one that runs is held to
                 // what is asked for now.
                 let ended = known.is_finished() && spec.budget.total() <= known.spec.budget.total();
-                let budget = match spec.budget.total() {
+                let budget = match spec.budget {
                     _ if ended => known.spec.budget,
-                    total if total < known.spent => Budget { rounds: 1, per_round: known.spent },
-                    _ => spec.budget,
+                    asked if known.keeps_to(&asked) => asked,
+                    _ => Budget { rounds: 1, per_round: known.evaluations_begun() },
                 };
                 let other = (budget, &spec.limits, spec.search)
                     != (known.spec.budget, &known.spec.limits, known.spec.search);

@@ -22,6 +22,7 @@ mod marginals;
 mod modes;
 mod paired;
 pub mod pareto;
+mod racing;
 mod samplers;
 mod surrogate;
 #[cfg(test)]
@@ -31,8 +32,8 @@ mod verdict;
 use std::collections::BTreeSet;
 
 use ar_common::{
-    Block, Budget, Config, Constraints, ExperimentId, Member, Metric, Mode, Outcome, Sampler, SearchSpec,
-    Space, Verdict,
+    Block, Budget, Config, Constraints, ExperimentId, Member, Metric, Mode, Outcome, Race, Sampler,
+    SearchSpec, Space, Verdict,
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -118,6 +119,8 @@ pub struct Suggestion {
     pub expected_gain: Option<f64>,
     /// Those who vote, of an ensemble; its `config` is the base. Weights of 0 are to be chosen by the run.
     pub members: Vec<Member>,
+    /// Against whom it runs; to its end if against nobody.
+    pub race: Option<Race>,
 }
 
 /// What to do now.
@@ -330,6 +333,7 @@ fn search(
         reason,
         expected_gain: None,
         members: Vec::new(),
+        race: None,
     };
     let sampler = samplers::resolve(problem.search.sampler, grid);
     let mut suggestions = Vec::new();
@@ -343,9 +347,12 @@ fn search(
     if sampler != Sampler::Gp {
         let draws = if sampler == Sampler::Grid { 0 } else { history.entries.len() };
         let ask = (want - suggestions.len(), &mut generator(problem, draws));
+        let race = racing::against_best(grid, history, problem);
         for pick in samplers::picks(sampler, grid, history, &samples, &progress.taken, ask) {
             let round = progress.suggest(pick.mode, pick.point.clone());
-            suggestions.push(suggestion(pick.mode, &pick.point, round, pick.reason));
+            let made = suggestion(pick.mode, &pick.point, round, pick.reason);
+            let race = race.clone().filter(|_| racing::may_be_stopped(&pick.point));
+            suggestions.push(Suggestion { race, ..made });
         }
         return suggestions;
     }
@@ -357,6 +364,7 @@ fn search(
         sight.model.expect(point);
         sight.surrogate.expect(point);
     }
+    let race = racing::against(&sight.leaders[0], history, problem);
     let mut rng = generator(problem, sight.surrogate.fitted());
     let mut pool = Vec::new();
     while suggestions.len() < want {
@@ -365,7 +373,10 @@ fn search(
         };
         let round = progress.suggest(pick.mode, pick.point.clone());
         let made = suggestion(pick.mode, &pick.point, round, pick.reason);
-        suggestions.push(Suggestion { expected_gain: pick.expected_gain, ..made });
+        // What was given up is audited by all its folds.
+        let audited = sight.pruning.rules_out(grid, &pick.point);
+        let race = race.clone().filter(|_| racing::may_be_stopped(&pick.point) && !audited);
+        suggestions.push(Suggestion { expected_gain: pick.expected_gain, race, ..made });
     }
     memory.keep(problem.space, sight.surrogate);
     suggestions
@@ -409,7 +420,7 @@ fn confirm(
     let mut suggest = |mode, members: Vec<Member>, config, block, reason| {
         let round = problem.budget.round_of(spent);
         spent += ar_common::ensemble::cost(&members);
-        Suggestion { config, block, mode, round, reason, expected_gain: None, members }
+        Suggestion { config, block, mode, round, reason, expected_gain: None, members, race: None }
     };
     let base = grid.config(&grid.base());
     let mut suggestions = Vec::new();

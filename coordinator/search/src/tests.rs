@@ -4,6 +4,7 @@ mod constraints;
 mod ensembles;
 pub(crate) mod fixtures;
 mod properties;
+mod racing;
 mod samplers;
 mod simulation;
 mod studies;

@@ -47,15 +47,16 @@ pub fn explain(out: &Path, study: &str, json: bool) -> Result<String, FindError>
 
 fn head(report: &Report) -> Vec<String> {
     let study = &report.study;
-    let total = study.rounds.saturating_mul(study.per_round);
     let better = if report.minimizes() { "lower" } else { "higher" };
     let state = match study.state.as_str() {
         "running" => "not finished: what follows may change",
         state => state,
     };
     let mut lines = vec![format!(
-        "study     {}: {} ({better} is better), {} of {total} experiments, {state}",
-        study.name, study.metric, study.spent
+        "study     {}: {} ({better} is better), {} experiments, {state}",
+        study.name,
+        study.metric,
+        study.used()
     )];
     if report.ranking.is_empty() {
         lines.push("          no experiment has a score yet, so nothing is known".to_owned());

@@ -54,12 +54,5 @@ fn row(name: String, report: &Report) -> Vec<String> {
         (_, "failed") => "no experiment succeeded".to_owned(),
         _ => "not finished; the same command goes on".to_owned(),
     };
-    let total = study.rounds.saturating_mul(study.per_round);
-    vec![
-        name,
-        format!("{} of {}", study.task, study.target),
-        format!("{}/{total}", study.spent),
-        best,
-        verdict,
-    ]
+    vec![name, format!("{} of {}", study.task, study.target), study.used(), best, verdict]
 }

@@ -55,8 +55,8 @@ fn refit(blobs: &BlobStore, content: &[u8]) -> Option<Outcome> {
 fn more(state: &mut State, spec: &StudySpec, model: &str, block: Block, outcome: Option<Outcome>) {
     let id = state.next_experiment();
     let config = spec.space.base().with("build_model", model);
-    let (reason, members) = ("on".into(), Vec::new());
-    let planned = PlannedExperiment { id, config, block, mode: Mode::Narrow, round: 2, reason, members };
+    let (mode, reason, members, race) = (Mode::Narrow, "on".into(), Vec::new(), None);
+    let planned = PlannedExperiment { id, config, block, mode, round: 2, reason, members, race };
     state.apply(&Record::Planned { study: spec.id(), as_of: Seq(1), experiments: vec![planned] });
     if let Some(outcome) = outcome {
         done_with(state, id, outcome);

@@ -75,8 +75,8 @@ pub struct StudyPart {
     pub rounds: u32,
     /// Experiments in each round.
     pub per_round: u32,
-    /// Experiments that count towards the budget.
-    pub spent: u32,
+    /// Full evaluations that count towards the budget: one that was stopped early counts the share of its folds.
+    pub spent: f64,
     /// Most milliseconds for predicting 1,000 rows that the answer may take.
     #[serde(default)]
     pub max_predict_ms: Option<f64>,
@@ -85,6 +85,14 @@ pub struct StudyPart {
     pub max_memory: Option<u64>,
     /// `running`, `finished` or `failed`.
     pub state: String,
+}
+
+impl StudyPart {
+    /// How much of the budget was used, as people read it.
+    pub fn used(&self) -> String {
+        let digits = usize::from(self.spent.fract() != 0.0);
+        format!("{:.digits$} of {}", self.spent, self.rounds.saturating_mul(self.per_round))
+    }
 }
 
 /// One experiment.
@@ -286,6 +294,14 @@ impl Report {
         self.experiments.iter().filter(breaks).map(|e| &e.config).collect()
     }
 
+    /// How many experiments were stopped early, and the full evaluations that this saved.
+    pub fn stopped_early(&self) -> (usize, f64) {
+        let early: Vec<usize> =
+            self.experiments.iter().filter(|e| e.outcome == "stopped early").map(|e| e.folds.len()).collect();
+        let folds = f64::from(self.study.folds.max(1));
+        (early.len(), early.iter().map(|seen| 1.0 - *seen as f64 / folds).sum())
+    }
+
     /// Whether less is better.
     pub fn minimizes(&self) -> bool {
         self.study.direction == "minimize"
@@ -324,7 +340,7 @@ fn study_part(study: &Study) -> StudyPart {
         holdout: spec.splits.holdout,
         rounds: spec.budget.rounds,
         per_round: spec.budget.per_round,
-        spent: study.spent,
+        spent: study.evaluations(),
         max_predict_ms: spec.limits.constraints.predict_ms_per_1000_rows,
         max_memory: spec.limits.constraints.memory,
         state: state.to_owned(),

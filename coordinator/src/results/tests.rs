@@ -60,6 +60,7 @@ pub(super) fn state(
         round: 1,
         reason: "because".into(),
         members: Vec::new(),
+        race: None,
     });
     let mut records = vec![
         Record::Submitted { study: study.clone(), spec: Box::new(spec.clone()), tree: Digest::of(b"tree") },

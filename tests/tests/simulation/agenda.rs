@@ -61,6 +61,7 @@ pub(crate) enum Event {
 pub(crate) enum Moment {
     Started,
     Matrix(String),
+    Fold { fold: u32, score: f64 },
     Ended(Outcome),
 }
 

@@ -99,6 +99,7 @@ impl Ledger {
                 return met.quarantined += 1;
             }
             Outcome::TimedOut { .. } => met.timed_out += 1,
+            Outcome::StoppedEarly { .. } => met.raced_out += 1,
             Outcome::DuplicateOf { experiment: first } => {
                 met.duplicates += 1;
                 assert!(*first < experiment, "experiment {experiment} is no duplicate of {first}");
@@ -197,7 +198,7 @@ impl Ledger {
         }
         for (id, study) in &self.state.studies {
             assert!(study.is_finished(), "I8: study {id} is {:?}", study.phase);
-            assert!(study.spent <= study.budget().total(), "study {id} spent too much");
+            assert!(study.keeps_to(&study.budget()), "study {id} spent too much");
             let found = self.state.best(study).map(|(experiment, score)| (score, experiment.id));
             assert_eq!(found, best.get(id).copied(), "I5: best is not the fold of the Done records");
         }

@@ -10,7 +10,7 @@ use super::agenda::{Agenda, Boot, Dice, Event, LinkId, MachineId, Moment};
 use super::faults::Fault;
 use super::ledger::Ledger;
 use super::met::Met;
-use super::search::fate;
+use super::search::{FOLDS, fate};
 
 /// A process of an attempt.
 #[derive(Debug)]
@@ -233,6 +233,10 @@ impl Machine {
         if let Some(hash) = fate.matrix {
             happens(ms / 2, Moment::Matrix(hash));
         }
+        let folds = fate.outcome.measures().map(|m| m.folds.clone()).unwrap_or_default();
+        for (fold, score) in (0..).zip(folds) {
+            happens(ms / 2 + ms / 2 * u64::from(fold) / FOLDS as u64, Moment::Fold { fold, score });
+        }
         // One that never ends is ended by its deadline.
         if fate.ms.is_some() {
             happens(ms, Moment::Ended(fate.outcome));
@@ -256,6 +260,7 @@ impl Machine {
                 Input::Started { lease }
             }
             Moment::Matrix(hash) => Input::Matrix { lease, hash },
+            Moment::Fold { fold, score } => Input::Fold { lease, fold, score, seconds: 0.1 },
             Moment::Ended(outcome) => {
                 self.processes.remove(&lease);
                 Input::Ended { lease, outcome }

@@ -51,6 +51,8 @@ met! {
     cancelled,
     /// Experiments that ended as another's twin.
     duplicates,
+    /// Experiments that lost their race.
+    raced_out,
     /// Experiments that ran into their deadline.
     timed_out,
     /// Studies that were extended.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ar_common::{
     Block, Budget, Config, Digest, Dimension, ExperimentId, ExperimentKey, Limits, Measures, Metric, Mode,
-    OptionSpec, Outcome, SearchSpec, Space, Splits, StudyId, StudySpec, TabularSpec, Verdict,
+    OptionSpec, Outcome, Race, SearchSpec, Space, Splits, StudyId, StudySpec, TabularSpec, Verdict,
 };
 use ar_core::{Planned, PlannedExperiment, State, TimeLeft};
 
@@ -12,6 +12,8 @@ use super::agenda::Dice;
 
 /// Most milliseconds that an experiment may run.
 pub(crate) const DEADLINE: u64 = 90_000;
+/// Folds of every study here.
+pub(crate) const FOLDS: usize = 5;
 
 /// A study of 8 x 2 options with a budget of 2 x 5.
 pub(crate) fn spec(seed: u64) -> StudySpec {
@@ -71,7 +73,8 @@ pub(crate) fn fate(seed: u64, quick: bool, study: &StudyId, config: &Config, blo
         (false, false) => dice.between(500, 15_000),
     };
     let score = block.counts().then(|| dice.between(0, 1_000) as f64 / 1_000.0);
-    let measures = Measures { score, seconds: ms as f64 / 1_000.0, ..Measures::default() };
+    let folds = score.map_or_else(Vec::new, |score| vec![score; FOLDS]);
+    let measures = Measures { score, folds, seconds: ms as f64 / 1_000.0, ..Measures::default() };
     let fate = |outcome| Fate { matrix: None, ms: Some(ms), outcome };
     match dice.between(0, 12) {
         0 => fate(Outcome::Crashed { reason: "ValueError".into() }),
@@ -89,7 +92,9 @@ pub(crate) fn fate(seed: u64, quick: bool, study: &StudyId, config: &Config, blo
 /// What is new in the order of the space, then a verdict. A pure function, like the real search.
 pub(crate) fn search(state: &State, id: &StudyId, want: usize, time: TimeLeft) -> Planned {
     let study = &state.studies[id];
-    let left = (study.budget().total() - study.spent) as usize;
+    let left = study.left(&study.budget()) as usize;
+    let best = state.best(study).and_then(|(best, _)| best.outcome()?.measures());
+    let race = best.and_then(|best| Race::against(&study.spec.metric, &best.folds));
     let [models, scales] = &study.space.dimensions[..] else { panic!("two dimensions") };
     let all = models.options.iter().flat_map(|model| {
         scales.options.iter().map(|scale| study.base().with("model", &model.name).with("scale", &scale.name))
@@ -106,6 +111,7 @@ pub(crate) fn search(state: &State, id: &StudyId, want: usize, time: TimeLeft) -
             round: 1,
             reason: "next in the space".into(),
             members: Vec::new(),
+            race: race.clone(),
         })
         .collect();
     let pending = state.experiments_of(study).any(|e| e.is_pending() && e.block.counts());

@@ -63,6 +63,17 @@ pub enum Input {
         /// Hash of matrix and model.
         hash: String,
     },
+    /// An attempt has a score on one more fold.
+    Fold {
+        /// Which attempt.
+        lease: LeaseRef,
+        /// Which fold, from 0.
+        fold: u32,
+        /// Its score.
+        score: f64,
+        /// Seconds of fitting and predicting it.
+        seconds: f64,
+    },
     /// An attempt's process is gone, with all its descendants.
     Ended {
         /// Which.

@@ -4,7 +4,7 @@ use ar_common::frames::{Grant, LeaseRef, WorkerFrame};
 use ar_common::{Millis, Outcome};
 
 use crate::input::Effect;
-use crate::worker::{Preparation, Running, Stopping, Worker};
+use crate::worker::{Preparation, Running, Seen, Stopping, Worker};
 
 /// Times that a process may be lost with its server before its experiment is held to be the cause.
 const LOSSES_TO_CRASH: u32 = 3;
@@ -33,7 +33,9 @@ impl Worker {
             };
             let deadline = now + grant.deadline_ms;
             self.effects.push(Effect::Run(grant.clone()));
-            self.running.insert(grant.lease, Running { grant, deadline, stopping: None, losses: 0 });
+            let lease = grant.lease;
+            let run = Running { grant, deadline, stopping: None, losses: 0, seen: Seen::default() };
+            self.running.insert(lease, run);
         }
     }
 
@@ -42,10 +44,10 @@ impl Worker {
             return;
         };
         if run.stopping.is_none() {
-            // A twin's and a cancelled attempt's own clean-up is worth nothing to anyone.
+            // Nobody waits for what these would still say.
             let grace_ms = match why {
                 Stopping::Deadline { .. } | Stopping::Drained => run.grant.grace_ms,
-                Stopping::Cancelled | Stopping::Twin(_) => 0,
+                Stopping::Cancelled | Stopping::Twin(_) | Stopping::Raced => 0,
             };
             run.stopping = Some(why);
             self.effects.push(Effect::Stop { lease, grace_ms });
@@ -80,9 +82,29 @@ impl Worker {
         // The one that was planned first is the original, whichever came here first: else two workers
         // could end two experiments as duplicates of each other.
         *first = lease.experiment.min(*first);
+        if run.grant.race.is_none() && self.raced_out.contains(first) {
+            // What is never raced needs a score of all its folds, which its twin does not have.
+            *first = lease.experiment;
+        }
         if *first != lease.experiment {
             let first = *first;
             self.stop(lease, Stopping::Twin(first));
+        }
+    }
+
+    /// One more fold is scored. One that is out of order is not taken, so that no race is judged over a gap; nor is
+    /// one that comes while the process is being stopped, so that what is told of a race is how it was lost.
+    pub(crate) fn fold(&mut self, lease: LeaseRef, fold: u32, score: f64, seconds: f64) {
+        let next = |run: &&mut Running| run.stopping.is_none() && run.seen.folds.len() == fold as usize;
+        let Some(run) = self.running.get_mut(&lease).filter(next) else {
+            return;
+        };
+        run.seen.folds.push(score);
+        if seconds.is_finite() {
+            run.seen.seconds += seconds.max(0.0);
+        }
+        if run.grant.race.as_ref().is_some_and(|race| race.is_lost(&run.seen.folds)) {
+            self.stop(lease, Stopping::Raced);
         }
     }
 
@@ -95,6 +117,7 @@ impl Worker {
         run.losses += 1;
         if run.stopping.is_none() && run.losses < LOSSES_TO_CRASH {
             run.deadline = now + run.grant.deadline_ms;
+            run.seen = Seen::default();
             let grant = run.grant.clone();
             self.effects.push(Effect::Run(grant));
         } else {
@@ -113,6 +136,11 @@ impl Worker {
             Some(Stopping::Twin(experiment)) => self.keep(lease, Outcome::DuplicateOf { experiment }),
             Some(Stopping::Cancelled) => {}
             Some(Stopping::Drained) if !done => self.send(WorkerFrame::Released { leases: vec![lease] }),
+            Some(Stopping::Raced) if !done => {
+                let Seen { folds, seconds } = run.seen;
+                self.raced_out.insert(lease.experiment);
+                self.keep(lease, Outcome::StoppedEarly { folds, seconds });
+            }
             Some(Stopping::Deadline { seconds }) if !done => self.keep(lease, Outcome::TimedOut { seconds }),
             _ => self.keep(lease, outcome),
         }

@@ -1,6 +1,6 @@
 //! The session: connecting, preparing, heartbeats, answers.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use ar_common::frames::{
     CoordinatorFrame, Grant, Hardware, HeldLease, Hello, LeaseRef, LeaseStage, WorkerFrame,
@@ -34,9 +34,13 @@ pub(crate) enum Preparation {
 /// Why an attempt is being stopped; decides what its end means.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Stopping {
-    Deadline { seconds: f64 },
+    Deadline {
+        seconds: f64,
+    },
     Cancelled,
     Twin(ExperimentId),
+    /// It lost its race.
+    Raced,
     Drained,
 }
 
@@ -48,6 +52,16 @@ pub(crate) struct Running {
     pub(crate) stopping: Option<Stopping>,
     /// How often its process was lost here.
     pub(crate) losses: u32,
+    /// What its process has scored so far.
+    pub(crate) seen: Seen,
+}
+
+/// The folds that a process has scored, in fold order.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Seen {
+    pub(crate) folds: Vec<f64>,
+    /// Seconds that they took together.
+    pub(crate) seconds: f64,
 }
 
 /// The worker.
@@ -68,6 +82,8 @@ pub struct Worker {
     pub(crate) spool: BTreeMap<LeaseRef, (SpoolEntry, bool)>,
     /// First experiment seen with a training matrix.
     pub(crate) twins: BTreeMap<(StudyId, Block, String), ExperimentId>,
+    /// Experiments that lost their race here: they have no score of all folds that a twin could share.
+    pub(crate) raced_out: BTreeSet<ExperimentId>,
     pub(crate) drain_until: Option<Millis>,
     pub(crate) effects: Vec<Effect>,
 }
@@ -87,6 +103,7 @@ impl Worker {
             running: BTreeMap::new(),
             spool: spooled.into_iter().map(|entry| (entry.lease, (entry, true))).collect(),
             twins: BTreeMap::new(),
+            raced_out: BTreeSet::new(),
             drain_until: None,
             effects: Vec::new(),
         }
@@ -135,6 +152,7 @@ impl Worker {
                 }
             }
             Input::Matrix { lease, hash } => self.matrix(lease, hash),
+            Input::Fold { lease, fold, score, seconds } => self.fold(lease, fold, score, seconds),
             Input::Ended { lease, outcome } => self.ended(lease, outcome),
             Input::Lost { lease, why } => self.lost(lease, &why, now),
             Input::Spooled { lease } => self.spooled(lease),
@@ -178,6 +196,7 @@ impl Worker {
             self.cluster = Some(cluster);
             self.epoch = epoch;
             self.twins.clear();
+            self.raced_out.clear();
         }
         if epoch < self.epoch {
             let why = format!("a coordinator of epoch {epoch} spoke after one of epoch {}", self.epoch);

@@ -21,6 +21,7 @@ pub(crate) struct Met {
     pub(crate) reopened: u32,
     pub(crate) called_off: u32,
     pub(crate) ensembles: u32,
+    pub(crate) raced_out: u32,
 }
 
 impl Simulation {
@@ -42,6 +43,7 @@ impl Simulation {
                 Record::Refused { .. } => met.refusals += 1,
                 Record::Extended { .. } => met.reopened += 1,
                 Record::Done { outcome: Outcome::Cancelled { .. }, .. } => met.called_off += 1,
+                Record::Done { outcome: Outcome::StoppedEarly { .. }, .. } => met.raced_out += 1,
                 Record::Done { outcome: Outcome::Crashed { reason }, .. }
                     if reason.contains("quarantined") =>
                 {

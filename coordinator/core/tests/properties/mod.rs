@@ -96,7 +96,7 @@ fn the_stories_meet_every_fault() {
         run(&setup, &story).count(&mut met);
     }
     let Met { restarts, crashes, lapses, forgotten, refusals, .. } = met;
-    let Met { quarantines, repeats, late_accepts, reopened, called_off, ensembles, .. } = met;
+    let Met { quarantines, repeats, late_accepts, reopened, called_off, ensembles, raced_out, .. } = met;
     let all = [
         restarts,
         crashes,
@@ -109,6 +109,7 @@ fn the_stories_meet_every_fault() {
         reopened,
         called_off,
         ensembles,
+        raced_out,
     ];
     assert!(all.iter().all(|count| *count > 0), "{met:?}");
 }

@@ -24,6 +24,8 @@ pub(crate) enum Ending {
     /// Of an experiment that may or may not be there, earlier or later.
     Duplicate(u64),
     OutOfRange,
+    /// Stopped early, by so many folds of it; whether it raced or not.
+    Behind(usize),
 }
 
 /// What the search answers.
@@ -103,6 +105,7 @@ fn ending() -> impl Strategy<Value = Ending> {
         1 => Just(Ending::Crashed),
         1 => (0..12_u64).prop_map(Ending::Duplicate),
         1 => Just(Ending::OutOfRange),
+        2 => (0..6_usize).prop_map(Ending::Behind),
     ]
 }
 

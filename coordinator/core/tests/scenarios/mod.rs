@@ -4,6 +4,7 @@ mod closing;
 mod ensembles;
 mod leases;
 mod planning;
+mod races;
 mod results;
 mod sessions;
 mod time_limits;

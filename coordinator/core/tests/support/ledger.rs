@@ -6,12 +6,16 @@ use ar_common::frames::{CoordinatorFrame, Grant, LeaseRef};
 use ar_common::{Block, Digest, ExperimentId, LeaseSeq, Metric, Outcome, StudyId};
 use ar_core::{Audit, Core, Effect, Loss, Output, Record, State, check};
 
+/// Folds of every study here.
+const FOLDS: u64 = 5;
+
 /// What the ledger counts for one study, from its records alone.
 #[derive(Debug)]
 struct Account {
     metric: Metric,
     total: u32,
-    spent: u32,
+    /// Folds, of five an evaluation.
+    spent: u64,
     first: Option<ExperimentId>,
     best: Option<(ExperimentId, f64)>,
 }
@@ -66,8 +70,15 @@ impl Ledger {
         assert_eq!(core.state.seq, self.state.seq, "the core counts another number of records");
         for (id, account) in &self.accounts {
             let (spent, total) = (account.spent, account.total);
-            assert!(spent <= total, "study {id} spent {spent} of {total}");
-            assert_eq!(core.state.studies[id].spent, spent, "the core counts another number of experiments");
+            assert!(
+                spent <= FOLDS * u64::from(total),
+                "study {id} spent {spent} folds of {total} evaluations"
+            );
+            assert_eq!(
+                core.state.studies[id].folds_spent(),
+                spent,
+                "the core counts another number of folds"
+            );
             let best =
                 core.state.best(&core.state.studies[id]).map(|(experiment, score)| (experiment.id, score));
             assert_eq!(best, account.best, "I5: best is not the fold of the Done records");
@@ -108,7 +119,7 @@ impl Ledger {
             Record::Extended { study, budget, .. } => {
                 let Some(account) = self.accounts.get_mut(study) else { panic!("unknown study {study}") };
                 // A smaller budget takes nothing back.
-                account.total = budget.total().max(account.spent);
+                account.total = budget.total().max(account.spent.div_ceil(FOLDS) as u32);
             }
             Record::Planned { study, experiments, .. } => {
                 let Some(account) = self.accounts.get_mut(study) else { panic!("unknown study {study}") };
@@ -121,7 +132,7 @@ impl Ledger {
                     let members = planned.members.len();
                     self.planned.insert(planned.id, (study.clone(), planned.block, members));
                     account.first.get_or_insert(planned.id);
-                    account.spent += cost(planned.block, members);
+                    account.spent += FOLDS * u64::from(cost(planned.block, members));
                 }
             }
             Record::Done { experiment, lease, digest, outcome } => {
@@ -195,7 +206,11 @@ fn cost(block: Block, members: usize) -> u32 {
 impl Account {
     fn end(&mut self, experiment: ExperimentId, (block, members): (Block, usize), outcome: &Outcome) {
         if matches!(outcome, Outcome::DuplicateOf { .. } | Outcome::Cancelled { .. }) {
-            self.spent -= cost(block, members);
+            self.spent -= FOLDS * u64::from(cost(block, members));
+        }
+        if let Outcome::StoppedEarly { folds, .. } = outcome {
+            assert!((2..5).contains(&folds.len()), "{experiment} was stopped early after {folds:?}");
+            self.spent -= FOLDS - folds.len() as u64;
         }
         let (Block::FIRST, 0, Outcome::Done(measures)) = (block, members, outcome) else {
             return;

@@ -1,8 +1,8 @@
 //! A search that needs no statistics: what is new in the order of the space, then an ensemble of the first three, then
 //! repeats of base and best, then a verdict.
 
-use ar_common::{Block, Config, ExperimentKey, Member, Space, StudyId, Verdict};
-use ar_core::{Planned, PlannedExperiment, State, TimeLeft};
+use ar_common::{Block, Config, ExperimentKey, Member, Race, Space, StudyId, Verdict};
+use ar_core::{Planned, PlannedExperiment, State, Study, TimeLeft};
 
 use super::study::planned;
 
@@ -10,7 +10,7 @@ use super::study::planned;
 pub(crate) fn search(state: &State, id: &StudyId, want: usize, time: TimeLeft) -> Planned {
     let Some(study) = state.studies.get(id) else { panic!("a plan was asked for unknown study {id}") };
     let budget = study.budget();
-    let left = budget.total().saturating_sub(study.spent) as usize;
+    let left = study.left(&budget) as usize;
     let best = state.best(study).map(|(experiment, _)| experiment.config.clone());
     let new = |key: &ExperimentKey| !study.keys.contains(key);
     let explore = all(&study.space).into_iter().map(|config| ExperimentKey::single(config, Block::FIRST));
@@ -27,9 +27,9 @@ pub(crate) fn search(state: &State, id: &StudyId, want: usize, time: TimeLeft) -
         _ if best.is_none() => vec![],
         _ => ensemble(study).into_iter().chain(repeats).filter(new).take(left).collect(),
     };
-    let as_planned = |key: ExperimentKey| PlannedExperiment {
-        members: key.members.clone(),
-        ..planned(key.config, key.block)
+    let as_planned = |key: ExperimentKey| {
+        let members = key.members.clone();
+        raced(PlannedExperiment { members, ..planned(key.config, key.block) }, study)
     };
     let chosen: Vec<PlannedExperiment> = keys.into_iter().take(want.max(1)).map(as_planned).collect();
     let pending = state.experiments_of(study).any(|experiment| experiment.is_pending());
@@ -42,11 +42,18 @@ pub(crate) fn search(state: &State, id: &StudyId, want: usize, time: TimeLeft) -
 }
 
 /// The first three configurations of the space, if it has as many.
-fn ensemble(study: &ar_core::Study) -> Option<ExperimentKey> {
+fn ensemble(study: &Study) -> Option<ExperimentKey> {
     let configs = all(&study.space).into_iter().take(3);
     let members: Vec<Member> = configs.map(|config| Member { config, weight: 0 }).collect();
     (members.len() == 3)
         .then(|| ExperimentKey { members, ..ExperimentKey::single(study.base(), Block::FIRST) })
+}
+
+/// What is new, but for the base, races against an incumbent that nobody beats on all folds.
+fn raced(planned: PlannedExperiment, study: &Study) -> PlannedExperiment {
+    let races = planned.block == Block::FIRST && planned.config != study.base();
+    let race = Race::against(&study.spec.metric, &[0.5; 5]).filter(|_| races);
+    PlannedExperiment { race, ..planned }
 }
 
 /// A verdict for `winner`.

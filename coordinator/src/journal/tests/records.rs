@@ -149,6 +149,7 @@ fn planned() -> Vec<PlannedExperiment> {
             round: 1,
             reason: "covers xgb".into(),
             members: Vec::new(),
+            race: None,
         })
         .collect()
 }

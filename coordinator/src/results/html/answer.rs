@@ -169,16 +169,22 @@ pub(super) fn how_to_read(report: &Report) -> String {
          its own; of 25 intervals two or three miss."
             .to_owned(),
     );
+    let (early, saved) = report.stopped_early();
+    if early > 0 {
+        item(format!(
+            "{early} experiments were stopped early, behind the best on each of their first folds. They have no score; their \
+             folds taught the search, and the {saved:.1} evaluations saved went to others."
+        ));
+    }
     for constraint in constraints(report) {
         item(esc(&constraint).to_string());
     }
     item(format!(
-        "Study {}: {} of {}, {} experiments of {}, seed {}.",
+        "Study {}: {} of {}, {} experiments, seed {}.",
         esc(study.id.get(..8).unwrap_or(&study.id)),
         esc(&study.task),
         esc(&study.target),
-        study.spent,
-        study.rounds.saturating_mul(study.per_round),
+        study.used(),
         study.seed
     ));
     text + "</ul>"

@@ -59,7 +59,7 @@ fn head(report: &Report) -> String {
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
          <meta name=\"color-scheme\" content=\"light dark\">\
          <title>{name}: {metric} of {target}</title><style>{STYLE}</style></head><body>{shapes}\n\
-         <header><h1>{name}</h1><p>{task} of <b>{target}</b> in {data}{rows}; {metric}, {better} is better; {spent} of {total} \
+         <header><h1>{name}</h1><p>{task} of <b>{target}</b> in {data}{rows}; {metric}, {better} is better; {used} \
          experiments; {state}</p></header>",
         name = esc(&study.name),
         metric = esc(&study.metric),
@@ -67,8 +67,7 @@ fn head(report: &Report) -> String {
         task = esc(&study.task),
         data = esc(&study.data),
         shapes = plot::shapes(),
-        spent = study.spent,
-        total = study.rounds.saturating_mul(study.per_round),
+        used = study.used(),
         state = esc(if study.state == "running" { "not finished" } else { &study.state }),
     )
 }

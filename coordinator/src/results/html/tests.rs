@@ -25,7 +25,7 @@ fn study(metric: &str, direction: &str) -> StudyPart {
         holdout: Some(0.2),
         rounds: 4,
         per_round: 15,
-        spent: 1,
+        spent: 1.0,
         max_predict_ms: Some(5.0),
         max_memory: None,
         state: "finished".into(),

@@ -59,6 +59,14 @@ impl Shell {
                         assert!(*experiment < lease.experiment, "{lease:?} is no twin of {experiment}");
                     }
                     Outcome::TimedOut { .. } => self.met.timeouts += 1,
+                    Outcome::StoppedEarly { folds, .. } => {
+                        self.met.races += 1;
+                        let race = self.grants[&lease].race.as_ref();
+                        assert!(
+                            race.is_some_and(|race| race.is_lost(folds)),
+                            "{lease:?} lost no race by {folds:?}"
+                        );
+                    }
                     _ => {}
                 }
                 assert!(!self.processes.contains_key(&lease), "{lease:?} has a result and runs");

@@ -6,6 +6,7 @@ pub(crate) struct Met {
     pub(crate) runs: u32,
     pub(crate) offers: u32,
     pub(crate) twins: u32,
+    pub(crate) races: u32,
     pub(crate) timeouts: u32,
     pub(crate) losses: u32,
     pub(crate) released: u32,
@@ -20,6 +21,7 @@ impl Met {
         self.runs += other.runs;
         self.offers += other.offers;
         self.twins += other.twins;
+        self.races += other.races;
         self.timeouts += other.timeouts;
         self.losses += other.losses;
         self.released += other.released;

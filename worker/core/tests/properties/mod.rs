@@ -53,8 +53,9 @@ fn the_stories_meet_everything_that_can_happen() {
         shell.drain_and_leave();
         met.add(&shell.met);
     }
-    let Met { runs, offers, twins, timeouts, losses, released, cancelled, refused_epochs, deaths, drains } =
-        met;
-    let all = [runs, offers, twins, timeouts, losses, released, cancelled, refused_epochs, deaths, drains];
+    let Met { runs, offers, twins, races, timeouts, losses, .. } = met;
+    let Met { released, cancelled, refused_epochs, deaths, drains, .. } = met;
+    let all =
+        [runs, offers, twins, races, timeouts, losses, released, cancelled, refused_epochs, deaths, drains];
     assert!(all.iter().all(|count| *count > 0), "{met:?}");
 }

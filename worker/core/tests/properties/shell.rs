@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ar_common::frames::{CoordinatorFrame, Grant, LeaseRef, LeaseStage};
-use ar_common::{Digest, Epoch, ExperimentId, Millis, Outcome, Seq, StudyId};
+use ar_common::{Digest, Epoch, ExperimentId, Metric, Millis, Outcome, Race, Seq, StudyId};
 use ar_worker_core::{Effect, Input, SpoolEntry, Worker};
 use proptest::sample::Index;
 
@@ -117,6 +117,12 @@ impl Shell {
             Operation::Matrix(which, hash) => {
                 self.about(which, |lease| Input::Matrix { lease, hash: hash.to_string() });
             }
+            Operation::Folds { which, count, behind } => {
+                let score = if *behind { 0.4 } else { 0.6 };
+                for fold in 0..*count {
+                    self.about(which, |lease| Input::Fold { lease, fold, score, seconds: 0.1 });
+                }
+            }
             Operation::End(which, outcome) => {
                 if let Some(lease) = pick(self.processes.keys(), which) {
                     self.end(lease, outcome.clone());
@@ -215,6 +221,9 @@ impl Shell {
         let mut grant = grant(experiment);
         grant.lease.lease.seq = Seq(self.leases);
         (grant.study, grant.deadline_ms) = (study_of(study), deadline_ms);
+        // Every other experiment races.
+        let accuracy = Metric::tabular("accuracy").unwrap().0;
+        grant.race = Race::against(&accuracy, &[0.5; 5]).filter(|_| experiment % 2 == 0);
         self.held.insert(grant.lease, LeaseStage::Queued);
         self.grants.insert(grant.lease, grant.clone());
         self.hear(CoordinatorFrame::Grant(grant));

@@ -2,6 +2,7 @@
 
 mod attempts;
 mod draining;
+mod races;
 mod results;
 mod sessions;
 mod stops;

@@ -142,6 +142,7 @@ pub(crate) fn grant(experiment: u64) -> Grant {
         grace_ms: GRACE,
         memory: None,
         members: Vec::new(),
+        race: None,
     }
 }
 
