@@ -122,7 +122,7 @@ pub struct Grant {
     pub memory: Option<u64>,
     /// Against whom it runs; it runs to its end if against nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub race: Option<Race>,
+    pub race: Option<Box<Race>>,
 }
 
 /// From worker to coordinator.

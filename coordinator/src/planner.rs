@@ -134,7 +134,7 @@ pub fn plan(request: &Request, memory: &Memory) -> Planned {
                     mode: suggestion.mode,
                     round: suggestion.round,
                     reason: suggestion.reason,
-                    race: suggestion.race,
+                    race: suggestion.race.map(Box::new),
                 })
                 .collect(),
         ),

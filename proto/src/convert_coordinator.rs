@@ -52,7 +52,7 @@ fn frame_out(frame: &CoordinatorFrame) -> Frame {
             deadline_ms: grant.deadline_ms,
             grace_ms: grant.grace_ms,
             memory: grant.memory,
-            race: grant.race.as_ref().map(fields::race_out),
+            race: grant.race.as_deref().map(fields::race_out),
         }),
         CoordinatorFrame::Revoke { lease } => Frame::Revoke(v1::Revoke { lease: Some(lease_out(lease)) }),
         CoordinatorFrame::Cancel { lease, why } => {
@@ -89,7 +89,7 @@ fn frame_in(epoch: Epoch, frame: Frame) -> Result<CoordinatorFrame, WireError> {
             deadline_ms: grant.deadline_ms,
             grace_ms: grant.grace_ms,
             memory: grant.memory,
-            race: grant.race.map(fields::race_in).transpose()?,
+            race: grant.race.map(fields::race_in).transpose()?.map(Box::new),
         }),
         Frame::Revoke(revoke) => CoordinatorFrame::Revoke { lease: lease_in(revoke.lease)? },
         Frame::Cancel(cancel) => {
@@ -131,7 +131,7 @@ mod tests {
                 deadline_ms: 60_000,
                 grace_ms: 2_000,
                 memory: Some(1 << 30),
-                race: race.clone().filter(|_| block == Block::FIRST),
+                race: race.clone().filter(|_| block == Block::FIRST).map(Box::new),
             })
         };
         let frames = vec![

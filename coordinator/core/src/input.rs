@@ -135,7 +135,7 @@ pub struct PlannedExperiment {
     pub reason: String,
     /// Against whom it runs; to its end if against nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub race: Option<Race>,
+    pub race: Option<Box<Race>>,
 }
 
 /// How much of a study's time limit is left.

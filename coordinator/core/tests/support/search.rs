@@ -42,7 +42,7 @@ pub(crate) fn search(state: &State, id: &StudyId, want: usize, time: TimeLeft) -
 fn raced(planned: PlannedExperiment, study: &Study) -> PlannedExperiment {
     let races = planned.block == Block::FIRST && planned.config != study.base();
     let race = Race::against(&study.spec.metric, &[0.5; 5]).filter(|_| races);
-    PlannedExperiment { race, ..planned }
+    PlannedExperiment { race: race.map(Box::new), ..planned }
 }
 
 /// A verdict for `winner`.

@@ -136,7 +136,7 @@ fn outcomes() -> Vec<Outcome> {
     ]
 }
 
-fn planned() -> Vec<PlannedExperiment> {
+pub(super) fn planned() -> Vec<PlannedExperiment> {
     let blocks = [Block::FIRST, Block::Cv { repeat: 3 }, Block::Sealed, Block::Refit];
     let parts = (1..).zip(blocks).zip(Mode::ALL);
     parts
@@ -147,6 +147,7 @@ fn planned() -> Vec<PlannedExperiment> {
             mode,
             round: 1,
             reason: "covers xgb".into(),
+            race: None,
         })
         .collect()
 }
