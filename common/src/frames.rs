@@ -126,7 +126,7 @@ pub struct Grant {
     pub members: Vec<Member>,
     /// Against whom it runs; it runs to its end if against nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub race: Option<Race>,
+    pub race: Option<Box<Race>>,
 }
 
 /// From worker to coordinator.

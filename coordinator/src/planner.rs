@@ -140,7 +140,7 @@ pub fn plan(request: &Request, memory: &Memory) -> Planned {
                     round: suggestion.round,
                     reason: suggestion.reason,
                     members: suggestion.members,
-                    race: suggestion.race,
+                    race: suggestion.race.map(Box::new),
                 })
                 .collect(),
         ),

@@ -175,8 +175,9 @@ fn failures(report: &Report, width: usize) -> Vec<String> {
     }
     let (early, saved) = report.stopped_early();
     if early > 0 {
+        let were = if early == 1 { "was" } else { "were" };
         lines.push(format!(
-            "early     {early} were stopped, behind the best on each of their first folds; {saved:.1} evaluations were saved"
+            "early     {early} {were} stopped, behind the best on each of the first folds; {saved:.1} evaluations were saved"
         ));
     }
     if !report.uncovered.is_empty() {

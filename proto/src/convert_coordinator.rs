@@ -53,7 +53,7 @@ fn frame_out(frame: &CoordinatorFrame) -> Frame {
             grace_ms: grant.grace_ms,
             memory: grant.memory,
             members: fields::members_out(&grant.members),
-            race: grant.race.as_ref().map(fields::race_out),
+            race: grant.race.as_deref().map(fields::race_out),
         }),
         CoordinatorFrame::Revoke { lease } => Frame::Revoke(v1::Revoke { lease: Some(lease_out(lease)) }),
         CoordinatorFrame::Cancel { lease, why } => {
@@ -91,7 +91,7 @@ fn frame_in(epoch: Epoch, frame: Frame) -> Result<CoordinatorFrame, WireError> {
             grace_ms: grant.grace_ms,
             memory: grant.memory,
             members: fields::members_in(grant.members)?,
-            race: grant.race.map(fields::race_in).transpose()?,
+            race: grant.race.map(fields::race_in).transpose()?.map(Box::new),
         }),
         Frame::Revoke(revoke) => CoordinatorFrame::Revoke { lease: lease_in(revoke.lease)? },
         Frame::Cancel(cancel) => {
@@ -134,7 +134,7 @@ mod tests {
                 grace_ms: 2_000,
                 memory: Some(1 << 30),
                 members: members.to_vec(),
-                race: race.clone().filter(|_| block == Block::FIRST),
+                race: race.clone().filter(|_| block == Block::FIRST).map(Box::new),
             })
         };
         let members = [1, 3].map(|weight| ar_common::Member { config: config.clone(), weight });

@@ -105,7 +105,7 @@ fn a_run_stops_some_early_spends_what_that_saves_and_its_budget_adds_up() {
     let status = |line: &str| line.split('\t').nth(3).map(str::to_owned);
     assert_eq!(rows.map(status).collect::<Vec<_>>(), vec![Some("discard".to_owned()); early]);
     let page = std::fs::read_to_string(folder.join("report.html")).unwrap();
-    assert!(page.contains(&format!("{early} experiments were stopped early")), "the page tells of it");
+    assert!(page.contains(&format!("on each of the first folds: {early}.")), "the page tells of it");
 }
 
 #[test]

@@ -142,7 +142,7 @@ pub struct PlannedExperiment {
     pub members: Vec<Member>,
     /// Against whom it runs; to its end if against nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub race: Option<Race>,
+    pub race: Option<Box<Race>>,
 }
 
 impl PlannedExperiment {

@@ -107,7 +107,7 @@ pub struct Experiment {
     pub members: Vec<Member>,
     /// Against whom it runs, as long as it has not ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub race: Option<Race>,
+    pub race: Option<Box<Race>>,
 }
 
 fn is_zero(count: &u64) -> bool {

@@ -192,6 +192,34 @@ fn the_folds_of_a_raced_out_experiment_are_kept() {
     assert_eq!(report.experiments[1].seconds, Some(0.3));
 }
 
+#[test]
+fn what_was_stopped_early_counts_its_folds_and_is_ranked_and_kept_nowhere() {
+    let mut spec = spec();
+    spec.splits.folds = 5;
+    let early = Some(Outcome::StoppedEarly { folds: vec![0.9, 0.9], seconds: 0.3 });
+    let experiments = [("base", Block::FIRST, done(&[0.8; 5])), ("tree", Block::FIRST, early)];
+    let report = Report::of(&state(&spec, &experiments, vec![]), &spec.id()).unwrap();
+    assert_eq!((report.study.spent, report.study.used()), (1.4, "1.4 of 5".to_owned()));
+    assert_eq!(report.best.as_ref().map(|best| best.id), Some(1));
+    assert_eq!(report.ranking.len(), 1);
+    assert_eq!(report.stopped_early(), (1, 0.6));
+
+    let folder = tempfile::tempdir().unwrap();
+    let blobs = BlobStore::open(&folder.path().join("blobs")).unwrap();
+    write(folder.path(), &report, &state(&spec, &experiments, vec![]), &blobs).unwrap();
+    let table = std::fs::read_to_string(folder.path().join("results.tsv")).unwrap();
+    let row: Vec<&str> = table.lines().nth(2).unwrap().split('\t').collect();
+    assert_eq!(row[..6], ["2", "", "", "discard", "build_model=tree", "stopped early"], "{table}");
+    assert_eq!((row[9], row[11]), ("0.900000 0.900000", "behind the best on each of its first 2 folds"));
+    let text = summary::text(&report, folder.path(), Path::new("out"), 100);
+    assert!(
+        text.contains("early     1 was stopped") && text.contains("0.6 evaluations were saved"),
+        "{text}"
+    );
+    let page = std::fs::read_to_string(folder.path().join("report.html")).unwrap();
+    assert!(page.contains("1.4 of 5 experiments"), "the budget on the page");
+}
+
 fn two(root: &Path, names: [&str; 2]) -> BlobStore {
     let spec = spec();
     let blobs = BlobStore::open(&root.join("blobs")).unwrap();

@@ -94,7 +94,7 @@ pub(crate) fn search(state: &State, id: &StudyId, want: usize, time: TimeLeft) -
     let study = &state.studies[id];
     let left = study.left(&study.budget()) as usize;
     let best = state.best(study).and_then(|(best, _)| best.outcome()?.measures());
-    let race = best.and_then(|best| Race::against(&study.spec.metric, &best.folds));
+    let race = best.and_then(|best| Race::against(&study.spec.metric, &best.folds)).map(Box::new);
     let [models, scales] = &study.space.dimensions[..] else { panic!("two dimensions") };
     let all = models.options.iter().flat_map(|model| {
         scales.options.iter().map(|scale| study.base().with("model", &model.name).with("scale", &scale.name))

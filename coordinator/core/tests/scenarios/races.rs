@@ -1,6 +1,6 @@
 //! What was stopped early: what it costs, and that it is never the best.
 
-use ar_common::{Budget, ExperimentId, Metric, Outcome, Race};
+use ar_common::{Budget, ExperimentId, Outcome, Race};
 use ar_core::{PlannedExperiment, State};
 
 use super::{after_base, kinds};
@@ -8,8 +8,7 @@ use crate::support::{Worker, World, cv, done, spec};
 
 /// An experiment that races against the base's folds of [`after_base`].
 fn raced(changes: &[(&str, &str)]) -> PlannedExperiment {
-    let (accuracy, _) = Metric::tabular("accuracy").unwrap();
-    PlannedExperiment { race: Race::against(&accuracy, &[0.8; 5]), ..cv(changes) }
+    PlannedExperiment { race: Race::against(&spec(0).metric, &[0.8; 5]).map(Box::new), ..cv(changes) }
 }
 
 fn early(folds: &[f64]) -> Outcome {

@@ -53,7 +53,7 @@ fn ensemble(study: &Study) -> Option<ExperimentKey> {
 fn raced(planned: PlannedExperiment, study: &Study) -> PlannedExperiment {
     let races = planned.block == Block::FIRST && planned.config != study.base();
     let race = Race::against(&study.spec.metric, &[0.5; 5]).filter(|_| races);
-    PlannedExperiment { race, ..planned }
+    PlannedExperiment { race: race.map(Box::new), ..planned }
 }
 
 /// A verdict for `winner`.

@@ -137,7 +137,7 @@ fn outcomes() -> Vec<Outcome> {
     ]
 }
 
-fn planned() -> Vec<PlannedExperiment> {
+pub(super) fn planned() -> Vec<PlannedExperiment> {
     let blocks = [Block::FIRST, Block::Cv { repeat: 3 }, Block::Sealed, Block::Refit];
     let parts = (1..).zip(blocks).zip(Mode::ALL);
     parts

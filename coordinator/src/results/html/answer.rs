@@ -172,8 +172,8 @@ pub(super) fn how_to_read(report: &Report) -> String {
     let (early, saved) = report.stopped_early();
     if early > 0 {
         item(format!(
-            "{early} experiments were stopped early, behind the best on each of their first folds. They have no score; their \
-             folds taught the search, and the {saved:.1} evaluations saved went to others."
+            "Stopped early, behind the best on each of the first folds: {early}. What was stopped has no score; its folds \
+             taught the search, and the {saved:.1} evaluations saved were there for others."
         ));
     }
     for constraint in constraints(report) {

@@ -33,10 +33,8 @@ pub(crate) enum Operation {
     Answer { which: Index, ack: bool },
     /// A process has started.
     Started(Index),
-    /// Its matrix is known.
+    /// Its matrix is known, and the scores of its first folds.
     Matrix(Index, u8),
-    /// It has scored so many folds, all of them behind the incumbent or not.
-    Folds { which: Index, count: u32, behind: bool },
     /// It is gone.
     End(Index, Outcome),
     /// It is gone with its server.
@@ -70,8 +68,6 @@ pub(crate) fn operations() -> impl Strategy<Value = Operation> {
         10 => (index(), any::<bool>()).prop_map(|(which, ack)| Operation::Answer { which, ack }),
         6 => index().prop_map(Operation::Started),
         6 => (index(), 0..6_u8).prop_map(|(which, hash)| Operation::Matrix(which, hash)),
-        8 => (index(), 1..6_u32, any::<bool>())
-            .prop_map(|(which, count, behind)| Operation::Folds { which, count, behind }),
         12 => (index(), outcome).prop_map(|(which, outcome)| Operation::End(which, outcome)),
         3 => index().prop_map(Operation::Lost),
         12 => index().prop_map(Operation::Fsync),

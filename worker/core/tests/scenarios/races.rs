@@ -1,7 +1,7 @@
 //! Stopping what is behind the incumbent on every fold seen.
 
 use ar_common::frames::{CoordinatorFrame, Grant};
-use ar_common::{ExperimentId, Metric, Outcome, Race};
+use ar_common::{ExperimentId, Outcome};
 use ar_worker_core::{Effect, Input};
 
 use crate::support::*;
@@ -9,8 +9,7 @@ use crate::support::*;
 const INCUMBENT: [f64; 5] = [0.8, 0.9, 0.7, 0.8, 0.8];
 
 fn raced(experiment: u64) -> Grant {
-    let (accuracy, _) = Metric::tabular("accuracy").unwrap();
-    Grant { race: Race::against(&accuracy, &INCUMBENT), ..grant(experiment) }
+    Grant { race: race(&INCUMBENT), ..grant(experiment) }
 }
 
 /// A worker on which an experiment races.

@@ -4,7 +4,8 @@ use ar_common::frames::{
     CoordinatorFrame, Grant, Hardware, HeldLease, Hello, LeaseRef, LeaseStage, WorkerFrame, outcome_digest,
 };
 use ar_common::{
-    Attempt, Block, Config, Digest, Epoch, ExperimentId, LeaseSeq, Measures, Millis, Outcome, Seq, StudyId,
+    Attempt, Block, Config, Digest, Epoch, ExperimentId, LeaseSeq, Measures, Metric, Millis, Outcome, Race,
+    Seq, StudyId,
 };
 use ar_worker_core::{Effect, Identity, Input, SpoolEntry, Worker};
 
@@ -144,6 +145,12 @@ pub(crate) fn grant(experiment: u64) -> Grant {
         members: Vec::new(),
         race: None,
     }
+}
+
+/// A race for accuracy.
+pub(crate) fn race(incumbent: &[f64]) -> Option<Box<Race>> {
+    let (accuracy, _) = Metric::tabular("accuracy")?;
+    Race::against(&accuracy, incumbent).map(Box::new)
 }
 
 pub(crate) fn done(score: f64) -> Outcome {
