@@ -1,7 +1,7 @@
 """Fits named configurations of a study on all its rows, as the worker does at the end of a study, and predicts others.
 
-`refit.py STUDY CONFIGS NEW OUT`: STUDY as `ar_runner serve` takes it, CONFIGS a JSON object of configurations by name,
-NEW the rows to predict; OUT gets a folder with `predictions.csv` for each name.
+`refit.py STUDY CONFIGS NEW OUT`: STUDY as `ar_runner serve` takes it, CONFIGS a JSON object of configurations by name
+(of an ensemble its `members`), NEW the rows to predict; OUT gets a folder with `predictions.csv` for each name.
 """
 
 import json
@@ -26,6 +26,7 @@ for name, config in json.loads(configs.read_text(encoding="utf-8")).items():
     # As in the worker's child, whose draws start anew with each experiment.
     random.seed(evaluator.study.seed)
     np.random.seed(evaluator.study.seed % 2**32)
-    evaluator.refit(config, str(folder))
+    members = config.pop("members", None)
+    evaluator.refit(config, str(folder), members)
     if code := predict_file(str(folder / "model.joblib"), str(new), str(folder / "predictions.csv")):
         sys.exit(code)

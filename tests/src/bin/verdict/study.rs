@@ -81,7 +81,9 @@ pub(crate) fn judge(drawn: &Table, seed: u64, python: &Path, folder: &Path) -> R
     let ours = predictions(&handed_over, truth.len())?;
     let fitted = |name: &str| predictions(&place.refits().join(name).join("predictions.csv"), truth.len());
     // The same configuration must predict the same whoever fitted it, or the rules could not be compared.
-    let winner = results["verdict"]["winner"].clone();
+    let verdict = &results["verdict"];
+    let named = if beats_base(verdict) && votes(verdict) { configs[CANDIDATE].clone() } else { Value::Null };
+    let winner = if named.is_null() { verdict["winner"].clone() } else { named };
     for (name, _) in configs.iter().filter(|(_, config)| **config == winner) {
         if fitted(name)? != ours {
             return Err(BenchError::Differs(winner.to_string()));
@@ -94,8 +96,17 @@ pub(crate) fn judge(drawn: &Table, seed: u64, python: &Path, folder: &Path) -> R
         outer_rows: truth.len(),
         base: score(task, &truth, &base),
         gains,
-        beats_base: results["verdict"]["beats_base"].as_bool().unwrap_or(false),
+        beats_base: beats_base(verdict),
     })
+}
+
+fn beats_base(verdict: &Value) -> bool {
+    verdict["beats_base"].as_bool().unwrap_or(false)
+}
+
+/// Whether the verdict's candidate is an ensemble.
+fn votes(verdict: &Value) -> bool {
+    verdict["members"].as_array().is_some_and(|members| !members.is_empty())
 }
 
 /// Names of the configurations that the bench fits itself, and of their folders.
@@ -114,6 +125,7 @@ fn configs(results: &Value) -> Result<BTreeMap<&'static str, Value>, BenchError>
     let candidate = match &results["verdict"] {
         Value::Null => return Err(BenchError::Lacks("verdict")),
         verdict if verdict["candidate"].is_null() => base.clone(),
+        verdict if votes(verdict) => serde_json::json!({"members": verdict["members"]}),
         verdict => verdict["candidate"].clone(),
     };
     Ok(BTreeMap::from([(BASE, base), (BEST_SEEN, best.clone()), (CANDIDATE, candidate)]))
@@ -210,6 +222,15 @@ mod tests {
         let results = serde_json::json!({"best": {"config": best}, "verdict": {"candidate": null}});
         let configs = configs(&results).unwrap();
         assert_eq!((&configs[BASE], &configs[BEST_SEEN], &configs[CANDIDATE]), (&base, &best, &base));
+    }
+
+    #[test]
+    fn a_candidate_that_is_an_ensemble_is_its_members() {
+        let best = serde_json::json!({"scale": "none"});
+        let members = serde_json::json!([{"config": best, "weight": 2}]);
+        let verdict = serde_json::json!({"candidate": {"scale": "base"}, "members": members});
+        let results = serde_json::json!({"best": {"config": best}, "verdict": verdict});
+        assert_eq!(configs(&results).unwrap()[CANDIDATE], serde_json::json!({"members": members}));
     }
 
     #[test]
