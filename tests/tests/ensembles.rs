@@ -125,7 +125,7 @@ fn an_ensemble_is_weighed_within_the_budget_and_only_where_it_is_wanted() {
         let ended = run::finish(&[&common[..], flags].concat());
         assert_eq!(ended.status.code(), Some(0), "{}", run::stderr(&ended));
         let state = store::fold(&store::records(out));
-        state.studies.values().next().unwrap().spent
+        state.studies.values().next().unwrap().evaluations_begun()
     };
     let with = folder.path().join("with");
     assert!(finish(&with, &[]) <= 40);

@@ -94,7 +94,7 @@ impl Turn<'_> {
         let Some(study) = self.core.state.studies.get(id) else {
             return false;
         };
-        let mut left = u32::try_from(study.left(&study.budget())).unwrap_or(u32::MAX);
+        let mut left = study.left(&study.budget());
         let mut accepted: Vec<PlannedExperiment> = Vec::new();
         for mut planned in experiments {
             let Some(config) = study.space.canonical(&planned.config) else {
