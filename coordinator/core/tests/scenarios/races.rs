@@ -126,6 +126,11 @@ fn a_budget_made_smaller_keeps_what_was_spent_with_a_part_of_an_evaluation_count
     let (mut world, mut worker) = racing();
     let lease = worker.lease_of(2);
     worker.complete(&mut world, lease, early(&[0.7, 0.6]));
+    worker.receive(&mut world);
+    world.plan([raced(&[("model", "boost")])]);
+    let lease = worker.grant(&mut world).lease;
+    worker.complete(&mut world, lease, early(&[0.7, 0.6]));
+    // The base and two times two folds of five: 1.8 evaluations by three experiments.
     for (asked, total) in [(1, 2), (2, 2)] {
         let mut less = spec(0);
         less.budget = Budget { rounds: 1, per_round: asked };
