@@ -92,7 +92,8 @@ fn a_run_stops_some_early_spends_what_that_saves_and_its_budget_adds_up() {
                 (folds, early) = (folds + seen, early + 1);
             }
             "duplicate" => {}
-            _ => folds += 5,
+            // An ensemble costs as much as its members.
+            _ => folds += 5 * experiment["members"].as_array().map_or(1, |members| members.len().max(1)),
         }
     }
     assert!(early > 0, "none was stopped early");
