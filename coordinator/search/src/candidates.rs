@@ -99,6 +99,12 @@ impl<'s> Sight<'s> {
         Self { grid, history, model, surrogate, leaders, mark, pruning, seconds, chances }
     }
 
+    /// Takes `point` as being on its way.
+    pub(crate) fn expect(&mut self, point: &Point) {
+        self.model.expect(point);
+        self.surrogate.expect(point);
+    }
+
     /// What a run of `point` is expected to take of the budget that binds, in any unit: one experiment, or its time.
     pub(crate) fn price(&self, point: &Point) -> f64 {
         self.seconds.as_ref().map_or(1.0, |model| model.predict(point).exp())

@@ -360,10 +360,7 @@ fn search(
     let seconds = history.seconds(grid);
     let seconds = runs_out(problem, &seconds).then(|| Marginals::fit(grid, None, &seconds, Reach::All));
     let mut sight = Sight::new(grid, history, model, surrogate, seconds);
-    for point in &progress.taken {
-        sight.model.expect(point);
-        sight.surrogate.expect(point);
-    }
+    progress.taken.iter().for_each(|point| sight.expect(point));
     let race = racing::against(&sight.leaders[0], history, problem);
     let mut rng = generator(problem, sight.surrogate.fitted());
     let mut pool = Vec::new();
@@ -377,6 +374,10 @@ fn search(
         let audited = sight.pruning.rules_out(grid, &pick.point);
         let race = race.clone().filter(|_| racing::may_be_stopped(&pick.point) && !audited);
         suggestions.push(Suggestion { expected_gain: pick.expected_gain, race, ..made });
+        // The last one's end is known before the next plan, or is told with it.
+        if suggestions.len() < want {
+            sight.expect(&pick.point);
+        }
     }
     memory.keep(problem.space, sight.surrogate);
     suggestions

@@ -102,14 +102,12 @@ pub(crate) fn pick(
     Some(pick)
 }
 
-/// Takes a candidate: it counts as on its way from now on.
+/// Takes a candidate out of the pool.
 fn chosen(sight: &mut Sight<'_>, pool: &mut Vec<Candidate>, candidate: Candidate) -> Pick {
     let Candidate { mode, point, why } = candidate;
     let expected_gain = expected_gain(sight, &point, 1.0);
     let expected_gain = Some(sight.surrogate.in_units(expected_gain));
     pool.retain(|c| c.point != point);
-    sight.model.expect(&point);
-    sight.surrogate.expect(&point);
     Pick { mode, reason: why.text(sight.grid, &sight.leaders[0], &point), point, expected_gain }
 }
 
