@@ -39,3 +39,27 @@ impl Evidence {
         0.5 * v * q * q / grown - 0.5 * grown.ln()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Log marginal likelihood of two scores, but for a constant, by the formulas for 2 x 2 matrices.
+    fn likelihood([a, b, d]: [f64; 3], [y, z]: [f64; 2]) -> f64 {
+        let determinant = a * d - b * b;
+        -0.5 * (d * y * y - 2.0 * b * y * z + a * z * z) / determinant - 0.5 * determinant.ln()
+    }
+
+    #[test]
+    fn it_is_the_ratio_of_the_likelihoods_with_and_without_the_effect() {
+        let row = |o, value| Row { point: vec![o], value: Some(value), noise: 0.1 };
+        let rows = [row(0, 1.0), row(1, -0.4)];
+        let evidence = Evidence::new(&[&rows[0], &rows[1]], |a, b| if a == b { 1.0 } else { 0.5 }).unwrap();
+        let without = likelihood([1.1, 0.5, 1.1], [1.0, -0.4]);
+        let both = likelihood([1.1 + 0.7, 0.5 + 0.7, 1.1 + 0.7], [1.0, -0.4]);
+        let first = likelihood([1.1 + 0.7, 0.5, 1.1], [1.0, -0.4]);
+        assert!((evidence.of(&[0, 1], 0.7) - (both - without)).abs() < 1e-6);
+        assert!((evidence.of(&[0], 0.7) - (first - without)).abs() < 1e-6);
+        assert_eq!(evidence.of(&[], 0.7), 0.0);
+    }
+}
