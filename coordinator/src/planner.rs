@@ -141,6 +141,7 @@ pub fn plan(request: &Request, memory: &Memory) -> Planned {
                     reason: suggestion.reason,
                     members: suggestion.members,
                     race: suggestion.race.map(Box::new),
+                    expected_gain: suggestion.expected_gain.filter(|gain| gain.is_finite()),
                 })
                 .collect(),
         ),

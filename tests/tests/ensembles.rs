@@ -80,6 +80,10 @@ fn an_ensemble_that_wins_is_handed_over_as_one_model_and_one_file() {
     let members = verdict["members"].as_array().unwrap();
     assert!(members.len() >= 2 && members.iter().all(|m| m["weight"].as_u64().is_some_and(|w| w > 0)));
     assert_eq!(verdict["compared"].as_array().unwrap().len(), 2);
+    // What a mode chose says what it hoped for; a first look and a repeat hope for nothing in numbers.
+    let hopes: Vec<Option<f64>> =
+        results["experiments"].as_array().unwrap().iter().map(|e| e["expected_gain"].as_f64()).collect();
+    assert!(hopes[0].is_none() && hopes.iter().flatten().any(|gain| *gain > 0.0), "{hopes:?}");
 
     let best = results_folder(&out).join("best");
     let repeated =

@@ -98,6 +98,7 @@ impl State {
                 status: Status::Queued,
                 members: planned.members.clone(),
                 race: planned.race.clone(),
+                expected_gain: planned.expected_gain,
             });
         }
     }

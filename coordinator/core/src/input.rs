@@ -143,6 +143,10 @@ pub struct PlannedExperiment {
     /// Against whom it runs; to its end if against nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub race: Option<Box<Race>>,
+    /// The improvement over the best that the search expected of it, in units of the metric; absent where it expected none
+    /// in numbers: first looks, repeats, other samplers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_gain: Option<f64>,
 }
 
 impl PlannedExperiment {

@@ -194,6 +194,7 @@ impl Turn<'_> {
             reason: reason.to_owned(),
             members,
             race: None,
+            expected_gain: None,
         };
         let as_of = self.core.state.seq;
         self.plan(id, as_of, vec![planned]);

@@ -108,6 +108,10 @@ pub struct Experiment {
     /// Against whom it runs, as long as it has not ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub race: Option<Box<Race>>,
+    /// The improvement over the best that the search expected of it, in units of the metric; absent where it expected none
+    /// in numbers: first looks, repeats, other samplers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_gain: Option<f64>,
 }
 
 fn is_zero(count: &u64) -> bool {

@@ -40,7 +40,7 @@ use rand_chacha::ChaCha8Rng;
 
 pub use contributions::{Contribution, Ranked, contributions, ranking};
 pub use coverage::uncovered;
-pub use insight::{COVERAGE, Effect, Explanation, Importance, Interaction, Pruned, Status};
+pub use insight::{COVERAGE, Effect, Explanation, Importance, Interaction, Pruned, Status, Triple};
 pub use paired::{PairedTest, Prior, paired_test};
 pub use verdict::LEVEL;
 
@@ -282,6 +282,7 @@ pub fn explain(problem: &Problem<'_>, history: &[Observation]) -> Explanation {
         importance: insight::importance(&grid, &teacher),
         effects: insight::effects(&grid, &history, &teacher),
         interactions: insight::interactions(&grid, &history, &teacher, judged),
+        triples: insight::triples(&grid, &teacher),
         pruned: insight::pruned(&grid, &history, &pruning, best.as_ref()),
         uncovered,
     }

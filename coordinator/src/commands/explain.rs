@@ -29,6 +29,7 @@ pub fn explain(out: &Path, study: &str, json: bool) -> Result<String, FindError>
             "importance": explanation.importance,
             "effects": explanation.effects,
             "interactions": explanation.interactions,
+            "triples": explanation.triples,
             "pruned": explanation.pruned,
             "uncovered": report.uncovered,
             "compared": report.verdict.as_ref().map(|verdict| &verdict.compared),
@@ -40,6 +41,7 @@ pub fn explain(out: &Path, study: &str, json: bool) -> Result<String, FindError>
     lines.extend(importance(explanation));
     lines.extend(effects(explanation, &report.study.metric));
     lines.extend(interactions(explanation, &report.study.metric));
+    lines.extend(triples(explanation, &report.study.metric));
     lines.extend(pruned(explanation));
     lines.extend(uncovered(&report));
     Ok(lines.iter().map(|line| plain(line)).collect::<Vec<_>>().join("\n"))
@@ -141,6 +143,29 @@ fn interactions(explanation: &ExplanationPart, metric: &str) -> Vec<String> {
     )];
     lines.extend(columns(&rows));
     lines.extend(and_more(more));
+    lines
+}
+
+fn triples(explanation: &ExplanationPart, metric: &str) -> Vec<String> {
+    if explanation.triples.is_empty() {
+        return Vec::new();
+    }
+    let all = &explanation.triples;
+    let digits = Digits::of(all.iter().flat_map(|t| [t.delta, t.low, t.high]), SIGNIFICANT);
+    let mut rows = vec![["  triple", "more", "90 % interval", "runs"].map(str::to_owned).to_vec()];
+    rows.extend(all.iter().map(|t| {
+        let names = [0, 1, 2].map(|i| format!("{}={}", t.slots[i], t.options[i]));
+        vec![
+            format!("  {}", names.join(" and ")),
+            digits.signed(t.delta),
+            format!("{} to {}", digits.signed(t.low), digits.signed(t.high)),
+            t.runs.to_string(),
+        ]
+    }));
+    let mut lines = vec![format!(
+        "triples   what three do together beyond their pairs, in {metric}: expected by the model, never measured again"
+    )];
+    lines.extend(columns(&rows));
     lines
 }
 

@@ -56,7 +56,9 @@ fn more(state: &mut State, spec: &StudySpec, model: &str, block: Block, outcome:
     let id = state.next_experiment();
     let config = spec.space.base().with("build_model", model);
     let (mode, reason, members, race) = (Mode::Narrow, "on".into(), Vec::new(), None);
-    let planned = PlannedExperiment { id, config, block, mode, round: 2, reason, members, race };
+    let expected_gain = None;
+    let planned =
+        PlannedExperiment { id, config, block, mode, round: 2, reason, members, race, expected_gain };
     state.apply(&Record::Planned { study: spec.id(), as_of: Seq(1), experiments: vec![planned] });
     if let Some(outcome) = outcome {
         done_with(state, id, outcome);

@@ -11,6 +11,9 @@ pub struct ExplanationPart {
     pub effects: Vec<EffectPart>,
     /// Pairs of options that were seen together and whose solos are known, confirmed ones first.
     pub interactions: Vec<InteractionPart>,
+    /// Triples that some runs had together, the clearest first; none of them was measured again.
+    #[serde(default)]
+    pub triples: Vec<TriplePart>,
     /// What is no longer tried.
     pub pruned: Vec<PrunedPart>,
 }
@@ -60,6 +63,23 @@ pub struct InteractionPart {
     pub evidence: String,
 }
 
+/// What the model expects of three options together beyond the sum of their solo and pair effects.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TriplePart {
+    /// The slots of the three, in the order of the space.
+    pub slots: [String; 3],
+    /// The three options.
+    pub options: [String; 3],
+    /// The third difference.
+    pub delta: f64,
+    /// Lower end of its 90 % interval.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+    /// Scored configurations that had all three.
+    pub runs: u32,
+}
+
 /// An option or a whole family that is no longer tried.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PrunedPart {
@@ -94,6 +114,7 @@ impl From<ar_search::Explanation> for ExplanationPart {
         let importance = known.importance.into_iter().filter(|i| i.share.is_finite());
         let effects = known.effects.into_iter().filter(|e| finite([e.gain, e.low, e.high]));
         let interactions = known.interactions.into_iter().filter(|i| finite([i.delta, i.low, i.high]));
+        let triples = known.triples.into_iter().filter(|t| finite([t.delta, t.low, t.high]));
         Self {
             importance: importance.map(|i| ImportancePart { slot: i.dimension, share: i.share }).collect(),
             effects: effects
@@ -107,6 +128,7 @@ impl From<ar_search::Explanation> for ExplanationPart {
                 })
                 .collect(),
             interactions: interactions.map(interaction).collect(),
+            triples: triples.map(triple).collect(),
             pruned: known
                 .pruned
                 .into_iter()
@@ -132,4 +154,10 @@ fn interaction(known: ar_search::Interaction) -> InteractionPart {
         status: known.status.word().to_owned(),
         evidence: known.evidence,
     }
+}
+
+fn triple(known: ar_search::Triple) -> TriplePart {
+    let (slots, options) =
+        (known.triple.each_ref().map(|c| c.dimension.clone()), known.triple.map(|c| c.option));
+    TriplePart { slots, options, delta: known.delta, low: known.low, high: known.high, runs: known.runs }
 }

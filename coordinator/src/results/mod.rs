@@ -20,7 +20,7 @@ use ar_net::{BlobStore, durable};
 use serde::Deserialize;
 
 pub use cost::CostPart;
-pub use explanation::{EffectPart, ExplanationPart, ImportancePart, InteractionPart, PrunedPart};
+pub use explanation::{EffectPart, ExplanationPart, ImportancePart, InteractionPart, PrunedPart, TriplePart};
 pub use find::{Entry, FindError, all, find, read};
 pub use judgement::{ComparedPart, HoldoutPart, VerdictPart};
 pub use report::StudyPart;

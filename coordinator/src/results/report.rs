@@ -131,6 +131,9 @@ pub struct ExperimentPart {
     pub mode: String,
     /// And in one line.
     pub why: String,
+    /// The improvement over the best that was expected of it when it was chosen, in units of the metric.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_gain: Option<f64>,
     /// The round.
     pub round: u32,
     /// How many executions it took.
@@ -381,6 +384,7 @@ fn experiment_part(experiment: &Experiment, base: &Config, constraints: &Constra
         feasible: measures.map(|m| constraints.allow(&[m])),
         mode: experiment.mode.name().to_owned(),
         why: experiment.reason.clone(),
+        expected_gain: experiment.expected_gain,
         round: experiment.round,
         attempts: experiment.attempt.0,
     }

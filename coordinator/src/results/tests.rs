@@ -61,6 +61,7 @@ pub(super) fn state(
         reason: "because".into(),
         members: Vec::new(),
         race: None,
+        expected_gain: None,
     });
     let mut records = vec![
         Record::Submitted { study: study.clone(), spec: Box::new(spec.clone()), tree: Digest::of(b"tree") },

@@ -69,8 +69,8 @@ pub(crate) fn cv(changes: &[(&str, &str)]) -> PlannedExperiment {
 /// `config` on `block`, as a search would plan it.
 pub(crate) fn planned(config: Config, block: Block) -> PlannedExperiment {
     let reason = "as told by the test".to_owned();
-    let (id, mode, members, race) = (ExperimentId(0), Mode::Explore, Vec::new(), None);
-    PlannedExperiment { id, config, block, mode, round: 1, reason, members, race }
+    let (id, mode, members, race, expected_gain) = (ExperimentId(0), Mode::Explore, Vec::new(), None, None);
+    PlannedExperiment { id, config, block, mode, round: 1, reason, members, race, expected_gain }
 }
 
 /// A result that took long enough for nothing to be granted ahead.

@@ -15,6 +15,7 @@ mod split;
 mod strategies;
 mod synthetic;
 mod table;
+mod timed;
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -57,6 +58,9 @@ pub struct Args {
     /// Whether a family that the best configuration has is ever given up
     #[arg(long, requires = "folder", conflicts_with = "split")]
     pruning: bool,
+    /// Regret when the study's time is up, told of the limit or not
+    #[arg(long, requires = "folder", conflicts_with_all = ["split", "pruning"])]
+    timed: bool,
     /// Only these strategies
     #[arg(long, value_delimiter = ',', value_parser = STRATEGIES)]
     strategies: Vec<String>,
@@ -98,6 +102,13 @@ fn compare(args: &Args) -> Result<(), String> {
         let max = args.max as usize;
         let given_up = in_parallel(&jobs, |(t, seed)| claims::pruning(&tables[*t], *seed, max))?;
         report::pruning(&tables, &jobs, &given_up, args.json);
+        return Ok(());
+    }
+    if args.timed {
+        let tables = tables.unwrap_or_default();
+        let jobs = pairs(tables.len(), args.seeds);
+        let ends = in_parallel(&jobs, |(t, seed)| timed::ends(&tables[*t], *seed))?;
+        report::timed(&tables, &jobs, &ends, args.json);
         return Ok(());
     }
     let strategies: Vec<&str> = match args.strategies.is_empty() {

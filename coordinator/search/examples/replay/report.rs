@@ -6,6 +6,7 @@ use crate::claims::{Claims, GivenUp};
 use crate::run::{Run, Runs, marks};
 use crate::split::{Gains, RULES, SAMPLERS};
 use crate::table::{Table, mean};
+use crate::timed::{Ends, PLAYERS, ROOMS};
 
 /// Mean and its standard error.
 fn summary(values: &[f64]) -> (f64, f64) {
@@ -99,6 +100,30 @@ pub fn splits(tables: &[Table], jobs: &[(usize, u64)], gains: &[Gains], as_json:
                 } else {
                     println!("{name:24} data by {sampler:8} {rule:16} gain {mean:+.2} +- {error:.2} points");
                 }
+            }
+        }
+    }
+}
+
+/// One row per table, player and room.
+pub fn timed(tables: &[Table], jobs: &[(usize, u64)], ends: &[Ends], as_json: bool) {
+    for (t, table) in tables.iter().enumerate() {
+        let of: Vec<&Ends> =
+            jobs.iter().zip(ends).filter(|((job, _), _)| *job == t).map(|(_, e)| e).collect();
+        for (p, player) in PLAYERS.iter().enumerate() {
+            for (r, room) in ROOMS.iter().enumerate() {
+                let (regret, error) = summary(&of.iter().map(|ends| ends[p][r].0).collect::<Vec<_>>());
+                let runs = mean(&of.iter().map(|ends| ends[p][r].1).collect::<Vec<_>>());
+                let (name, seeds) = (&table.name, of.len());
+                if as_json {
+                    let row = json!({"table": name, "player": player, "room": room, "regret_mean": regret,
+                        "regret_se": error, "runs": runs, "seeds": seeds});
+                    println!("{row}");
+                    continue;
+                }
+                println!(
+                    "{name:24} {player:12} time of {room:>2} runs: regret {regret:.3} +- {error:.3}, {runs:.1} runs"
+                );
             }
         }
     }

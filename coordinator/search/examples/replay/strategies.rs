@@ -46,6 +46,8 @@ pub struct Ours {
     budget: Budget,
     seed: u64,
     sampler: Sampler,
+    /// Seconds that the study has, if it is told.
+    pub seconds: Option<f64>,
     pub search: Search,
     pub history: Vec<Observation>,
 }
@@ -65,6 +67,7 @@ impl Ours {
             budget: Budget { rounds, per_round },
             seed,
             sampler,
+            seconds: None,
             search: Search::default(),
             history: Vec::new(),
         }
@@ -75,7 +78,7 @@ impl Ours {
             space: &self.space,
             metric: &self.metric,
             budget: self.budget,
-            seconds: None,
+            seconds: self.seconds,
             spent_time: false,
             test_share: TEST_SHARE,
             constraints: Constraints::default(),

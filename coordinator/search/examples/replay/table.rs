@@ -15,6 +15,8 @@ pub struct Table {
     pub space: Space,
     /// Scores by configuration.
     pub scores: Scores,
+    /// What each combination of a file takes.
+    pub seconds: BTreeMap<Config, f64>,
     /// Experiments at once.
     pub pending: usize,
     best: f64,
@@ -36,6 +38,8 @@ pub enum Scores {
 struct Entry {
     config: serde_json::Map<String, serde_json::Value>,
     folds: Vec<f64>,
+    #[serde(default)]
+    seconds: Option<f64>,
     #[serde(default)]
     error: Option<serde_json::Value>,
 }
@@ -60,7 +64,7 @@ impl Table {
             ));
         }
         let top = all[all.len() - all.len().div_ceil(100)];
-        Ok(Self { name, space, scores, pending, best, median, top })
+        Ok(Self { name, space, scores, seconds: BTreeMap::new(), pending, best, median, top })
     }
 
     /// The true score; `None` where there is none.
@@ -142,6 +146,7 @@ fn read(path: &Path) -> Result<Table, String> {
     }
     let most = entries.iter().map(|e| e.folds.len()).max().unwrap_or(0);
     let mut folds: BTreeMap<Config, Folds> = BTreeMap::new();
+    let mut seconds: BTreeMap<Config, f64> = BTreeMap::new();
     for (i, entry) in entries.iter().enumerate() {
         let failed = entry.error.as_ref().is_some_and(|error| !error.is_null()) || entry.folds.is_empty();
         if !failed && (entry.folds.len() != most || entry.folds.iter().any(|f| !f.is_finite())) {
@@ -151,13 +156,16 @@ fn read(path: &Path) -> Result<Table, String> {
             let option = entry.config.get(slot).and_then(|o| o.as_str()).unwrap_or_default();
             (slot.clone(), renamed(options, option))
         });
-        if folds.insert(config.collect(), (!failed).then(|| entry.folds.clone())).is_some() {
+        let config: Config = config.collect();
+        seconds.extend(entry.seconds.map(|seconds| (config.clone(), seconds)));
+        if folds.insert(config, (!failed).then(|| entry.folds.clone())).is_some() {
             return Err(format!("entry {i} repeats an earlier one"));
         }
     }
     let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
     let all = folds.values().flatten().map(|f| mean(f)).collect();
-    Table::new(name, space(&slots)?, Scores::Folds(folds), 1, all)
+    let table = Table::new(name, space(&slots)?, Scores::Folds(folds), 1, all)?;
+    Ok(Table { seconds, ..table })
 }
 
 /// The first option of a slot is its base.

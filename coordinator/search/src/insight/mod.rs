@@ -4,6 +4,7 @@
 mod effects;
 mod interactions;
 mod pruning;
+mod triples;
 
 use ar_common::Choice;
 
@@ -11,6 +12,7 @@ use crate::grid::{Grid, Slot};
 pub(crate) use effects::{effects, importance};
 pub(crate) use interactions::{Pair, claims, holm, interactions};
 pub(crate) use pruning::{Pruning, pruned};
+pub(crate) use triples::triples;
 
 /// Coverage of every interval here.
 pub const COVERAGE: f64 = 0.90;
@@ -26,6 +28,8 @@ pub struct Explanation {
     pub effects: Vec<Effect>,
     /// Pairs of options that were seen together and whose solos are known, the surest first.
     pub interactions: Vec<Interaction>,
+    /// Triples of options that some runs had together, the clearest first; none of them was measured again.
+    pub triples: Vec<Triple>,
     /// What is no longer tried.
     pub pruned: Vec<Pruned>,
     /// What was not covered.
@@ -94,6 +98,21 @@ pub struct Interaction {
     pub status: Status,
     /// What that rests on, in a line.
     pub evidence: String,
+}
+
+/// What the model expects of three options together beyond the sum of their solo and pair effects; positive is better.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Triple {
+    /// The three options, in the order of the space.
+    pub triple: [Choice; 3],
+    /// The third difference, everything else at base.
+    pub delta: f64,
+    /// Lower end of the interval of [`COVERAGE`].
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+    /// Scored configurations that had all three.
+    pub runs: u32,
 }
 
 /// An option or a whole family that is no longer tried.

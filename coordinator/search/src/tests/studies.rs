@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ar_common::{Block, Config, ExperimentId, Metric, Mode, Outcome, Space};
+use ar_common::{Block, Config, ExperimentId, Measures, Metric, Mode, Outcome, Space};
 
 use super::fixtures::{Lab, crash, done, option, plain};
 use crate::{Observation, Plan, conclude, contributions, ranking, uncovered};
@@ -280,4 +280,64 @@ fn a_duplicate_is_refunded_and_stands_for_its_twin() {
     assert!(duplicates > 0);
     assert_eq!(lab.history.len(), 60 + duplicates);
     assert!(ranking(&lab.metric, &lab.history).iter().all(|r| r.config.get("d3") == Some("base")));
+}
+
+#[test]
+fn where_time_runs_out_first_what_is_slow_is_tried_less() {
+    // Every other option of d0 takes thirty times as long, and is as good.
+    let slow = |config: &Config| config.get("d0").is_some_and(|o| o == "o1" || o == "o3" || o == "o5");
+    let tries = |seconds: Option<f64>| {
+        let mut lab = Lab::new(plain(&[7, 9, 9]), 4, 15);
+        lab.seconds = seconds;
+        lab.run(1, |config, _| {
+            let worth =
+                |o: &str| o.trim_start_matches('o').parse::<f64>().map_or(0.0, |o| 0.01 * (o * 2.0).sin());
+            let level = 0.7 + ["d1", "d2"].iter().filter_map(|d| config.get(d)).map(worth).sum::<f64>();
+            let Outcome::Done(measures) = around(level, 0.0) else { panic!() };
+            Outcome::Done(Measures { seconds: if slow(config) { 30.0 } else { 1.0 }, ..measures })
+        });
+        let searched = lab.suggested.iter().filter(|s| s.expected_gain.is_some());
+        let (slow, all) = searched.fold((0, 0), |(s, n), x| (s + usize::from(slow(&x.config)), n + 1));
+        assert!(all >= 20, "{all}");
+        f64::from(slow as u32) / f64::from(all)
+    };
+    // A limit with room for all changes nothing; one that binds does.
+    let (unbound, roomy, tight) = (tries(None), tries(Some(10_000.0)), tries(Some(200.0)));
+    assert_eq!(unbound, roomy);
+    assert!(tight < unbound / 2.0, "{tight} of the experiments are slow ones, {unbound} without a limit");
+}
+
+#[test]
+fn a_triple_is_told_apart_from_its_pairs() {
+    let mut lab = Lab::new(plain(&[3, 3, 3]), 4, 15);
+    let three = |config: &Config| config.0.values().all(|o| o == "o1");
+    let mut n = 0;
+    for (a, b, c) in (0..27).map(|i| (i % 3, i / 3 % 3, i / 9)) {
+        let name = |o: usize| if o == 0 { "base".to_owned() } else { format!("o{o}") };
+        let config = lab.space.base().with("d0", &name(a)).with("d1", &name(b)).with("d2", &name(c));
+        let outcome = Some(around(one_good(&config) + if three(&config) { 0.08 } else { 0.0 }, 0.0));
+        n += 1;
+        let (experiment, block, mode) = (ExperimentId(n), Block::FIRST, Mode::Explore);
+        lab.history.push(Observation { experiment, config, block, mode, outcome, members: Vec::new() });
+    }
+    let known = crate::explain(&lab.problem(), &lab.history);
+    assert!(known.triples.is_empty(), "one configuration had all three: {:?}", known.triples);
+    // With a fourth slot that does nothing, several had.
+    lab.space = plain(&[3, 3, 3, 2]);
+    let of = lab.history.iter_mut();
+    of.for_each(|o| o.config = o.config.with("d3", "base"));
+    let again: Vec<Observation> = lab
+        .history
+        .iter()
+        .map(|o| {
+            let experiment = ExperimentId(o.experiment.0 + 27);
+            Observation { experiment, config: o.config.with("d3", "o1"), ..o.clone() }
+        })
+        .collect();
+    lab.history.extend(again);
+    let known = crate::explain(&lab.problem(), &lab.history);
+    let first = &known.triples[0];
+    assert!(first.triple.iter().all(|c| c.option == "o1" && c.dimension != "d3"), "{first:?}");
+    assert!(first.delta > 0.03 && first.low > 0.0 && first.runs == 2, "{first:?}");
+    assert!(known.triples.len() <= 5);
 }

@@ -96,12 +96,14 @@ fn what_was_written_but_is_not_understood_is_newer_not_damaged() {
 }
 
 #[test]
-fn a_race_is_journaled_by_these_names() {
+fn a_race_and_what_was_expected_are_journaled_by_these_names() {
     let (accuracy, _) = ar_common::Metric::tabular("accuracy").unwrap();
     let race = ar_common::Race::against(&accuracy, &[0.5, 0.25, 0.75]).map(Box::new);
-    let planned = ar_core::PlannedExperiment { race, ..records::planned().remove(0) };
+    let planned =
+        ar_core::PlannedExperiment { race, expected_gain: Some(0.5), ..records::planned().remove(0) };
     let value = serde_json::to_value(&planned).unwrap();
     let metric = json!({"name": "accuracy", "direction": "maximize", "low": 0.0, "high": 1.0});
+    assert_eq!(value["expected_gain"], json!(0.5));
     assert_eq!(value["race"], json!({"metric": metric, "incumbent": [0.5, 0.25, 0.75], "least_folds": 2}));
     let bytes = rmp_serde::to_vec_named(&planned).unwrap();
     assert_eq!(rmp_serde::from_slice::<ar_core::PlannedExperiment>(&bytes).unwrap(), planned);

@@ -150,6 +150,7 @@ pub(super) fn planned() -> Vec<PlannedExperiment> {
             reason: "covers xgb".into(),
             members: Vec::new(),
             race: None,
+            expected_gain: None,
         })
         .collect()
 }

@@ -151,7 +151,9 @@ fn name(experiment: &ExperimentPart) -> String {
             format!("{}{reason}", experiment.outcome)
         }
     };
-    format!("{} {}: {how}, {label}", experiment.id, experiment.mode)
+    let hope =
+        experiment.expected_gain.map(|gain| format!(" (expected +{})", number(gain, 4))).unwrap_or_default();
+    format!("{} {}: {how}, {label}{hope}", experiment.id, experiment.mode)
 }
 
 /// A line where a round begins.

@@ -18,14 +18,36 @@ pub(super) fn section(known: &ExplanationPart, metric: &str) -> String {
             .to_owned();
     }
     let digits = Digits::of(pairs.iter().flat_map(|p| [p.delta, p.low, p.high]), 3);
+    let third = triples(known);
     format!(
         "<p>What two options gain together beyond the sum of what they gain alone, in {} (positive is better). Each cell has \
          the strongest pair of its two slots. Only what was measured again in all four combinations on fresh splits is called \
-         confirmed or refuted; everything else is what the model expects.</p>{}{}",
+         confirmed or refuted; everything else is what the model expects.</p>{}{}{third}",
         esc(metric),
         map(pairs, digits),
         list(pairs, digits)
     )
+}
+
+/// The few triples, kept apart: nothing of them is ever confirmed.
+fn triples(known: &ExplanationPart) -> String {
+    let all = &known.triples;
+    if all.is_empty() {
+        return String::new();
+    }
+    let digits = Digits::of(all.iter().flat_map(|t| [t.delta, t.low, t.high]), 3);
+    let heads = ["three together", ">beyond their pairs", ">90 % interval", ">runs"];
+    let mut table =
+        Table::new("Triples, as the model expects them; none was measured again", &heads, "pairs");
+    for triple in all {
+        table.row("");
+        let names = [0, 1, 2].map(|i| format!("{}={}", triple.slots[i], triple.options[i]));
+        table.head(&names.join(" and "));
+        table.number(&digits.signed(triple.delta));
+        table.number(&format!("{} to {}", digits.signed(triple.low), digits.signed(triple.high)));
+        table.number(&triple.runs.to_string());
+    }
+    table.finish()
 }
 
 /// The strongest pair of every two slots, as a table with shades.

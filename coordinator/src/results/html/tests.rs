@@ -5,7 +5,7 @@ use ar_common::{Block, Config};
 use super::page;
 use crate::results::{CostPart, EffectPart, ExperimentPart, ExplanationPart, HoldoutPart, ImportancePart};
 use crate::results::{
-    InteractionPart, PrunedPart, RankedPart, RemovedPart, Report, Scored, StudyPart, VerdictPart,
+    InteractionPart, PrunedPart, RankedPart, RemovedPart, Report, Scored, StudyPart, TriplePart, VerdictPart,
 };
 
 const EVIL: &str = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>";
@@ -57,6 +57,7 @@ fn experiment(i: usize, score: Option<f64>, outcome: &str) -> ExperimentPart {
         feasible: score.map(|_| true),
         mode: "EXPLORE".into(),
         why: "because".into(),
+        expected_gain: None,
         round: (i / 15) as u32 + 1,
         attempts: 1,
     }
@@ -185,6 +186,14 @@ fn evil() -> Report {
         importance: vec![ImportancePart { slot: bad(), share: 0.5 }],
         effects: vec![EffectPart { slot: bad(), ..effect(EVIL, 0.1) }],
         interactions: vec![interaction],
+        triples: vec![TriplePart {
+            slots: [bad(), bad(), bad()],
+            options: [bad(), bad(), bad()],
+            delta: 0.1,
+            low: -0.1,
+            high: 0.3,
+            runs: 2,
+        }],
         pruned: vec![PrunedPart { slot: bad(), what: bad(), probability: Some(0.001), evidence: bad() }],
     });
     report
