@@ -22,6 +22,7 @@ pub mod spec;
 pub mod time;
 pub mod tree;
 pub mod verdict;
+pub mod workload;
 
 pub use budget::Budget;
 pub use constraints::Constraints;
@@ -40,3 +41,4 @@ pub use spec::{Limits, SearchSpec, Splits, StudySpec, TabularSpec};
 pub use time::Millis;
 pub use tree::{Tree, TreeEntry};
 pub use verdict::{Compared, Verdict};
+pub use workload::{BudgetBy, Site, Tabular, Training, Workload};

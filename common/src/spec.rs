@@ -9,12 +9,13 @@ use crate::ids::StudyId;
 use crate::metric::{Metric, Task};
 use crate::sampler::Sampler;
 use crate::space::Space;
+use crate::workload::{BudgetBy, Site, Tabular, Training, Workload};
 
 /// One search: what is searched, on what, judged by what, for how long.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Form", into = "Form")]
 pub struct StudySpec {
-    /// Version of this form, 1.
+    /// Version of its form, 1.
     pub version: u32,
     /// A name for people; not part of the identity.
     pub name: String,
@@ -22,24 +23,92 @@ pub struct StudySpec {
     pub seed: u64,
     /// What is measured.
     pub metric: Metric,
-    /// The table and its target.
-    pub data: TabularSpec,
-    /// How rows are split.
-    pub splits: Splits,
+    /// What its experiments run.
+    pub workload: Workload,
     /// How many experiments.
     pub budget: Budget,
     /// How the search goes.
-    #[serde(default, skip_serializing_if = "SearchSpec::is_default")]
     pub search: SearchSpec,
     /// Bounds on time and memory.
-    #[serde(default)]
     pub limits: Limits,
-    /// Digest of the pinned requirements of the environment.
-    pub environment: Digest,
-    /// Digest of the code that evaluates: options, loader, splitter, metrics.
-    pub code: Digest,
     /// What is searched.
     pub space: Space,
+}
+
+/// A study as it is written: the parts of its workload stand beside the others, those of a table or `training`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Form {
+    version: u32,
+    name: String,
+    seed: u64,
+    metric: Metric,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    data: Option<TabularSpec>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    splits: Option<Splits>,
+    budget: Budget,
+    #[serde(default, skip_serializing_if = "SearchSpec::is_default")]
+    search: SearchSpec,
+    #[serde(default)]
+    limits: Limits,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    environment: Option<Digest>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    code: Option<Digest>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    training: Option<Training>,
+    space: Space,
+}
+
+/// A study that says neither what a table's study says, nor `training`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a study has either `training`, or all of `data`, `splits`, `environment` and `code`")]
+pub struct FormError;
+
+impl TryFrom<Form> for StudySpec {
+    type Error = FormError;
+
+    fn try_from(form: Form) -> Result<Self, FormError> {
+        let Form { version, name, seed, metric, budget, search, limits, space, .. } = form;
+        let workload = match (form.data, form.splits, form.environment, form.code, form.training) {
+            (Some(data), Some(splits), Some(environment), Some(code), None) => {
+                Workload::Tabular(Tabular { data, splits, environment, code })
+            }
+            (None, None, None, None, Some(training)) => Workload::Training(training),
+            _ => return Err(FormError),
+        };
+        Ok(Self { version, name, seed, metric, workload, budget, search, limits, space })
+    }
+}
+
+impl From<StudySpec> for Form {
+    fn from(spec: StudySpec) -> Self {
+        let StudySpec { version, name, seed, metric, workload, budget, search, limits, space } = spec;
+        let (tabular, training) = match workload {
+            Workload::Tabular(tabular) => (Some(tabular), None),
+            Workload::Training(training) => (None, Some(training)),
+        };
+        let (data, splits, environment, code) = match tabular {
+            Some(t) => (Some(t.data), Some(t.splits), Some(t.environment), Some(t.code)),
+            None => (None, None, None, None),
+        };
+        Self {
+            version,
+            name,
+            seed,
+            metric,
+            data,
+            splits,
+            budget,
+            search,
+            limits,
+            environment,
+            code,
+            training,
+            space,
+        }
+    }
 }
 
 /// A table and what is predicted from it.
@@ -161,30 +230,109 @@ struct Identity<'a> {
     environment: &'a Digest,
 }
 
+/// The same of a training script.
+#[derive(Serialize)]
+struct TrainingIdentity<'a> {
+    version: u32,
+    project: &'a Digest,
+    command: &'a str,
+    budget_seconds: f64,
+    budget_by: &'a BudgetBy,
+    metric: &'a Metric,
+    metric_regex: Option<&'a str>,
+    protect: &'a [String],
+    sites: &'a [Site],
+    seed: u64,
+    space: &'a Space,
+}
+
 impl StudySpec {
-    /// The version of [`StudySpec`] that this code writes and reads.
+    /// The version of the form that this code writes and reads.
     pub const VERSION: u32 = 1;
 
     /// The identity: a hash of everything that decides results, and of nothing else. Raising the
     /// budget, moving the file or renaming the study keeps it.
     pub fn id(&self) -> StudyId {
-        let identity = Identity {
+        // Serialising plain data to memory has no way to fail.
+        let bytes = match &self.workload {
+            Workload::Tabular(tabular) => serde_json::to_vec(&self.identity(tabular)),
+            Workload::Training(training) => serde_json::to_vec(&self.training_identity(training)),
+        };
+        StudyId(Digest::of(&bytes.unwrap_or_default()).to_string())
+    }
+
+    fn identity<'a>(&'a self, tabular: &'a Tabular) -> Identity<'a> {
+        let Tabular { data, splits, environment, code } = tabular;
+        Identity {
             version: 1,
-            content: &self.data.content,
-            target: &self.data.target,
-            task: self.data.task,
-            drop: &self.data.drop,
-            delimiter: self.data.delimiter,
+            content: &data.content,
+            target: &data.target,
+            task: data.task,
+            drop: &data.drop,
+            delimiter: data.delimiter,
             metric: &self.metric,
-            splits: &self.splits,
+            splits,
             seed: self.seed,
             space: &self.space,
-            code: &self.code,
-            environment: &self.environment,
-        };
-        // Serialising plain data to memory has no way to fail.
-        let bytes = serde_json::to_vec(&identity).unwrap_or_default();
-        StudyId(Digest::of(&bytes).to_string())
+            code,
+            environment,
+        }
+    }
+
+    fn training_identity<'a>(&'a self, training: &'a Training) -> TrainingIdentity<'a> {
+        TrainingIdentity {
+            version: 1,
+            project: &training.project,
+            command: &training.command,
+            budget_seconds: training.budget_seconds,
+            budget_by: &training.budget_by,
+            metric: &self.metric,
+            metric_regex: training.metric_regex.as_deref(),
+            protect: &training.protect,
+            sites: &training.sites,
+            seed: self.seed,
+            space: &self.space,
+        }
+    }
+
+    /// What is known of a table's study; `None` of any other.
+    pub fn tabular(&self) -> Option<&Tabular> {
+        match &self.workload {
+            Workload::Tabular(tabular) => Some(tabular),
+            Workload::Training(_) => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn tabular_mut(&mut self) -> Option<&mut Tabular> {
+        match &mut self.workload {
+            Workload::Tabular(tabular) => Some(tabular),
+            Workload::Training(_) => None,
+        }
+    }
+
+    /// What is known of a training script's study; `None` of any other.
+    pub fn training(&self) -> Option<&Training> {
+        match &self.workload {
+            Workload::Tabular(_) => None,
+            Workload::Training(training) => Some(training),
+        }
+    }
+
+    /// Folds of one full evaluation; a training run is one.
+    pub fn folds(&self) -> u32 {
+        self.tabular().map_or(1, |tabular| tabular.splits.folds.max(1))
+    }
+
+    /// What the scores of one full evaluation have in common, see [`Splits::test_share`]. Two training runs share nothing but
+    /// their data, so their differences are independent.
+    pub fn test_share(&self) -> f64 {
+        self.tabular().map_or(0.0, |tabular| tabular.splits.test_share())
+    }
+
+    /// Share of the rows that is sealed until the end, if any.
+    pub fn holdout(&self) -> Option<f64> {
+        self.tabular().and_then(|tabular| tabular.splits.holdout)
     }
 }
 
@@ -208,20 +356,22 @@ mod tests {
             name: "heart".into(),
             seed: 0,
             metric,
-            data: TabularSpec {
-                path: "heart.csv".into(),
-                content: Digest::of(b"rows"),
-                target: "target".into(),
-                task,
-                drop: vec![],
-                delimiter: ',',
-            },
-            splits: Splits { folds: 5, holdout: Some(0.2), group: None, time: None },
+            workload: Workload::Tabular(Tabular {
+                data: TabularSpec {
+                    path: "heart.csv".into(),
+                    content: Digest::of(b"rows"),
+                    target: "target".into(),
+                    task,
+                    drop: vec![],
+                    delimiter: ',',
+                },
+                splits: Splits { folds: 5, holdout: Some(0.2), group: None, time: None },
+                environment: Digest::of(b"lock"),
+                code: Digest::of(b"code"),
+            }),
             budget: Budget { rounds: 4, per_round: 15 },
             search: SearchSpec::default(),
             limits: Limits::default(),
-            environment: Digest::of(b"lock"),
-            code: Digest::of(b"code"),
             space: Space {
                 dimensions: vec![Dimension {
                     name: "scale".into(),
@@ -238,7 +388,7 @@ mod tests {
         let original = spec().id();
         let mut same = spec();
         same.name = "other".into();
-        same.data.path = "elsewhere.csv".into();
+        same.tabular_mut().unwrap().data.path = "elsewhere.csv".into();
         same.budget.rounds = 40;
         same.search.sampler = Sampler::Random;
         same.search.no_ensemble = true;
@@ -248,11 +398,11 @@ mod tests {
         assert_eq!(same.id(), original);
 
         let changes: [fn(&mut StudySpec); 6] = [
-            |s| s.data.content = Digest::of(b"other rows"),
-            |s| s.data.target = "y".into(),
+            |s| s.tabular_mut().unwrap().data.content = Digest::of(b"other rows"),
+            |s| s.tabular_mut().unwrap().data.target = "y".into(),
             |s| s.seed = 1,
-            |s| s.splits.folds = 4,
-            |s| s.code = Digest::of(b"other code"),
+            |s| s.tabular_mut().unwrap().splits.folds = 4,
+            |s| s.tabular_mut().unwrap().code = Digest::of(b"other code"),
             |s| s.space.dimensions[0].options[1].name = "robust".into(),
         ];
         for change in changes {

@@ -117,7 +117,7 @@ impl Progress {
                 self.note(&format!("left out  {dimension}={option}: {reason}"));
             }
             Record::Concluded { study: of, .. } if *of == self.study => {
-                let sealed = study.spec.splits.holdout.is_some();
+                let sealed = study.spec.holdout().is_some();
                 let next = if sealed { "opening the sealed rows, then " } else { "" };
                 self.note(&format!("closing   {next}fitting the winner on all rows"));
             }

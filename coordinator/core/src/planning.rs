@@ -153,13 +153,15 @@ impl Turn<'_> {
         if study.phase != Phase::Closing {
             return;
         }
-        let sealed = study.spec.splits.holdout.is_some();
+        let sealed = study.spec.holdout().is_some();
+        let refits = study.spec.tabular().is_some();
         let candidate = verdict.candidate.unwrap_or_else(|| study.base());
         let members = verdict.members;
         if sealed && !self.closing(id, (candidate, members.clone()), Block::Sealed) {
             return;
         }
-        if self.closing(id, (verdict.winner, members), Block::Refit) {
+        // What a training run hands over is its files, which are known.
+        if !refits || self.closing(id, (verdict.winner, members), Block::Refit) {
             self.record(Record::Finished { study: id.clone(), how: Finish::Concluded });
         }
     }

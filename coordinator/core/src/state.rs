@@ -215,7 +215,7 @@ impl Study {
 
     /// Folds of one full evaluation.
     fn folds(&self) -> u64 {
-        u64::from(self.spec.splits.folds.max(1))
+        u64::from(self.spec.folds())
     }
 
     /// Folds that were spent, or are planned.

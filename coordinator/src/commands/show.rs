@@ -1,11 +1,11 @@
 //! What `run` shows before it starts: the machine, the data, the task, the space.
 
 use ar_common::frames::Hardware;
-use ar_common::{Constraints, Task};
+use ar_common::{Constraints, StudySpec, Tabular, Task, Workload};
 
 use super::output::Console;
 use crate::data::ColumnKind;
-use crate::intake::Intake;
+use crate::intake::{Intake, Subject, Table};
 use crate::text;
 
 /// Options named of those left out for one reason, before "and n more".
@@ -22,24 +22,28 @@ pub(crate) fn study(console: Console, hardware: &Hardware, slots: u32, intake: &
 }
 
 fn lines(hardware: &Hardware, slots: u32, intake: &Intake) -> Vec<String> {
-    let mut lines = vec![
-        format!(
-            "machine   {}, {} cores, {:.1} GiB ({}); {slots} experiments at once, no GPU is used",
-            hardware.cpu,
-            hardware.cores,
-            hardware.memory as f64 / f64::from(1 << 30),
-            hardware.platform
-        ),
-        data(intake),
-    ];
-    lines.extend(task(intake));
-    lines.extend(intake.profile.notes.iter().map(|note| format!("          {note}")));
-    lines.extend(space(intake));
+    let mut lines = vec![format!(
+        "machine   {}, {} cores, {:.1} GiB ({}); {slots} experiments at once, no GPU is used",
+        hardware.cpu,
+        hardware.cores,
+        hardware.memory as f64 / f64::from(1 << 30),
+        hardware.platform
+    )];
+    match (&intake.subject, &intake.spec.workload) {
+        (Subject::Table(table), Workload::Tabular(tabular)) => {
+            lines.push(data(table, tabular));
+            lines.extend(task(table, tabular, &intake.spec));
+            lines.extend(table.profile.notes.iter().map(|note| format!("          {note}")));
+            lines.extend(space(&intake.spec));
+            lines.extend(left_out(table));
+        }
+        _ => lines.extend(space(&intake.spec)),
+    }
     lines
 }
 
-fn data(intake: &Intake) -> String {
-    let profile = &intake.profile;
+fn data(table: &Table, tabular: &Tabular) -> String {
+    let profile = &table.profile;
     let kinds = [
         (ColumnKind::Numeric, "numeric"),
         (ColumnKind::Categorical, "categorical"),
@@ -53,7 +57,7 @@ fn data(intake: &Intake) -> String {
         .collect();
     format!(
         "data      {}: {} rows, {} columns ({}), {} missing cells",
-        intake.spec.data.path,
+        tabular.data.path,
         profile.rows,
         profile.columns.len(),
         counts.join(", "),
@@ -61,8 +65,8 @@ fn data(intake: &Intake) -> String {
     )
 }
 
-fn task(intake: &Intake) -> Vec<String> {
-    let (profile, spec) = (&intake.profile, &intake.spec);
+fn task(table: &Table, tabular: &Tabular, spec: &StudySpec) -> Vec<String> {
+    let profile = &table.profile;
     let classes = match profile.task {
         Task::Classification => {
             let label = |(class, count): &(String, usize)| format!("{} {count}", text::cut(class, LONGEST));
@@ -79,12 +83,11 @@ fn task(intake: &Intake) -> Vec<String> {
     vec![
         format!("task      {} of `{}` ({}){classes}", profile.task, profile.target, profile.task_reason),
         format!("metric    {} ({direction}); change it with --metric", spec.metric.name),
-        format!("splits    {} folds, seed {}; {}", spec.splits.folds, spec.seed, profile.holdout_reason),
+        format!("splits    {} folds, seed {}; {}", tabular.splits.folds, spec.seed, profile.holdout_reason),
     ]
 }
 
-fn space(intake: &Intake) -> Vec<String> {
-    let spec = &intake.spec;
+fn space(spec: &StudySpec) -> Vec<String> {
     let sizes: Vec<String> =
         spec.space.dimensions.iter().map(|d| format!("{} {}", d.name, d.searched().count())).collect();
     let mut lines = vec![
@@ -98,9 +101,14 @@ fn space(intake: &Intake) -> Vec<String> {
         ),
     ];
     lines.extend(constraints(&spec.limits.constraints));
-    // Options that were left out for one reason stand on one line.
+    lines
+}
+
+/// Options that were left out for one reason stand on one line.
+fn left_out(table: &Table) -> Vec<String> {
+    let mut lines = Vec::new();
     let mut reasons: Vec<(&str, Vec<String>)> = Vec::new();
-    for option in &intake.left_out {
+    for option in &table.left_out {
         let name = format!("{}={}", option.dimension, option.option);
         match reasons.iter_mut().find(|(reason, _)| *reason == option.reason) {
             Some((_, names)) => names.push(name),

@@ -161,7 +161,7 @@ fn a_number_that_is_none_leaves_results_that_can_be_read() {
 fn scores_too_large_to_square_leave_results_that_can_be_read() {
     for huge in [1e160, 1.7e308] {
         let mut spec = spec();
-        (spec.metric, spec.data.task) = ar_common::Metric::tabular("r2").unwrap();
+        (spec.metric, spec.tabular_mut().unwrap().data.task) = ar_common::Metric::tabular("r2").unwrap();
         let folder = tempfile::tempdir().unwrap();
         let blobs = BlobStore::open(&folder.path().join("blobs")).unwrap();
         let folds = [-huge, -huge];
@@ -197,7 +197,7 @@ fn the_folds_of_a_raced_out_experiment_are_kept() {
 #[test]
 fn what_was_stopped_early_counts_its_folds_and_is_ranked_and_kept_nowhere() {
     let mut spec = spec();
-    spec.splits.folds = 5;
+    spec.tabular_mut().unwrap().splits.folds = 5;
     let early = Some(Outcome::StoppedEarly { folds: vec![0.9, 0.9], seconds: 0.3 });
     let experiments = [("base", Block::FIRST, done(&[0.8; 5])), ("tree", Block::FIRST, early)];
     let report = Report::of(&state(&spec, &experiments, vec![]), &spec.id()).unwrap();

@@ -128,7 +128,7 @@ pub(super) fn verdict_part(verdict: &ar_common::Verdict, base: &Config) -> Verdi
 
 /// The sealed rows, as scored for the candidate of this verdict and for no other; or why there is no score.
 pub(super) fn holdout_part(state: &State, study: &Study) -> Result<HoldoutPart, String> {
-    if study.spec.splits.holdout.is_none() {
+    if study.spec.holdout().is_none() {
         return Err("no rows were sealed".to_owned());
     }
     let Some(verdict) = &study.verdict else {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ar_common::ensemble;
 use ar_common::experiment::describe;
-use ar_common::{Block, Config, Constraints, Direction, Member, Outcome, StudyId};
+use ar_common::{Block, Config, Constraints, Direction, Member, Outcome, StudyId, Workload};
 use ar_core::{Experiment, Finish, Phase, State, Study};
 use serde::{Deserialize, Serialize};
 
@@ -273,10 +273,10 @@ impl Report {
         })
     }
 
-    /// With the number of rows, which the state does not know.
+    /// With the number of rows, which the state does not know; a training script has none.
     #[must_use]
-    pub fn with_rows(mut self, rows: u64) -> Self {
-        self.study.rows = Some(rows);
+    pub fn with_rows(mut self, rows: Option<u64>) -> Self {
+        self.study.rows = rows;
         self
     }
 
@@ -320,6 +320,10 @@ impl ExperimentPart {
 
 fn study_part(study: &Study) -> StudyPart {
     let spec = &study.spec;
+    let (data, target, task) = match &spec.workload {
+        Workload::Tabular(t) => (t.data.path.clone(), t.data.target.clone(), t.data.task.to_string()),
+        Workload::Training(t) => (t.path.clone(), t.edit.join(", "), "training".to_owned()),
+    };
     let state = match study.phase {
         Phase::Searching | Phase::Closing => "running",
         Phase::Finished(Finish::Concluded) => "finished",
@@ -332,15 +336,15 @@ fn study_part(study: &Study) -> StudyPart {
     StudyPart {
         id: spec.id().0,
         name: spec.name.clone(),
-        data: spec.data.path.clone(),
+        data,
         rows: None,
-        target: spec.data.target.clone(),
-        task: spec.data.task.to_string(),
+        target,
+        task,
         metric: spec.metric.name.clone(),
         direction: direction.to_owned(),
         seed: spec.seed,
-        folds: spec.splits.folds,
-        holdout: spec.splits.holdout,
+        folds: spec.folds(),
+        holdout: spec.holdout(),
         rounds: spec.budget.rounds,
         per_round: spec.budget.per_round,
         spent: study.evaluations(),

@@ -1,4 +1,4 @@
-use ar_common::{Artifact, SealedScore, Space, Splits, StudySpec, TabularSpec, Verdict};
+use ar_common::{Artifact, SealedScore, Space, Splits, StudySpec, Tabular, TabularSpec, Verdict, Workload};
 use ar_common::{
     Attempt, Budget, Digest, Dimension, ExperimentId, Limits, Measures, Metric, Mode, OptionSpec, SearchSpec,
     Seq,
@@ -20,20 +20,22 @@ pub(super) fn spec() -> StudySpec {
         name: "heart statlog/../x".into(),
         seed: 3,
         metric,
-        data: TabularSpec {
-            path: "heart.csv".into(),
-            content: Digest::of(b"rows"),
-            target: "target".into(),
-            task,
-            drop: vec![],
-            delimiter: ',',
-        },
-        splits: Splits { folds: 2, holdout: Some(0.2), group: None, time: None },
+        workload: Workload::Tabular(Tabular {
+            data: TabularSpec {
+                path: "heart.csv".into(),
+                content: Digest::of(b"rows"),
+                target: "target".into(),
+                task,
+                drop: vec![],
+                delimiter: ',',
+            },
+            splits: Splits { folds: 2, holdout: Some(0.2), group: None, time: None },
+            environment: Digest::of(b"lock"),
+            code: Digest::of(b"code"),
+        }),
         budget: Budget { rounds: 1, per_round: 5 },
         search: SearchSpec::default(),
         limits: Limits::default(),
-        environment: Digest::of(b"lock"),
-        code: Digest::of(b"code"),
         space: Space {
             dimensions: vec![Dimension {
                 name: "build_model".into(),

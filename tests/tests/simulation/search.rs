@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use ar_common::{
     Block, Budget, Config, Digest, Dimension, ExperimentId, ExperimentKey, Limits, Measures, Metric, Mode,
-    OptionSpec, Outcome, Race, SearchSpec, Space, Splits, StudyId, StudySpec, TabularSpec, Verdict,
+    OptionSpec, Outcome, Race, SearchSpec, Space, Splits, StudyId, StudySpec, Tabular, TabularSpec, Verdict,
+    Workload,
 };
 use ar_core::{Planned, PlannedExperiment, State, TimeLeft};
 
@@ -35,20 +36,27 @@ pub(crate) fn spec(seed: u64) -> StudySpec {
         name: format!("study {seed}"),
         seed,
         metric,
-        data: TabularSpec {
-            path: "heart.csv".into(),
-            content: Digest::of(b"rows"),
-            target: "target".into(),
-            task,
-            drop: vec![],
-            delimiter: ',',
-        },
-        splits: Splits { folds: 5, holdout: seed.is_multiple_of(2).then_some(0.2), group: None, time: None },
+        workload: Workload::Tabular(Tabular {
+            data: TabularSpec {
+                path: "heart.csv".into(),
+                content: Digest::of(b"rows"),
+                target: "target".into(),
+                task,
+                drop: vec![],
+                delimiter: ',',
+            },
+            splits: Splits {
+                folds: 5,
+                holdout: seed.is_multiple_of(2).then_some(0.2),
+                group: None,
+                time: None,
+            },
+            environment: Digest::of(b"lock"),
+            code: Digest::of(b"code"),
+        }),
         budget: Budget { rounds: 2, per_round: 5 },
         search: SearchSpec::default(),
         limits: Limits { experiment_seconds: Some(DEADLINE as f64 / 1000.0), ..Limits::default() },
-        environment: Digest::of(b"lock"),
-        code: Digest::of(b"code"),
         space: Space { dimensions: vec![dimension("model", 8), dimension("scale", 2)], ..Space::default() },
     }
 }
@@ -112,6 +120,7 @@ pub(crate) fn search(state: &State, id: &StudyId, want: usize, time: TimeLeft) -
             reason: "next in the space".into(),
             members: Vec::new(),
             race: race.clone(),
+            expected_gain: None,
         })
         .collect();
     let pending = state.experiments_of(study).any(|e| e.is_pending() && e.block.counts());

@@ -31,7 +31,9 @@ impl Simulation {
             NAMES.iter().zip(&setup.workers).map(|(name, slots)| Worker::new(name, *slots)).collect();
         let study = |seed| {
             let mut spec = spec(seed);
-            spec.splits.holdout = setup.holdout.then_some(0.2);
+            if let Some(tabular) = spec.tabular_mut() {
+                tabular.splits.holdout = setup.holdout.then_some(0.2);
+            }
             spec
         };
         let specs: Vec<StudySpec> = (0..setup.studies).map(study).collect();

@@ -61,7 +61,7 @@ fn the_sealed_rows_are_opened_once_then_the_winner_is_fitted_then_the_study_ends
 fn without_sealed_rows_the_winner_is_fitted_at_once() {
     let mut world = World::new();
     let mut open = spec(0);
-    open.splits.holdout = None;
+    open.tabular_mut().unwrap().splits.holdout = None;
     let study = world.submit(&open);
     let mut worker = Worker::new("w1", 1);
     worker.join(&mut world, &study);

@@ -2,7 +2,7 @@
 
 use ar_common::{
     Block, Budget, Config, Digest, Dimension, ExperimentId, Limits, Measures, Metric, Mode, OptionSpec,
-    Outcome, SearchSpec, Space, Splits, StudySpec, TabularSpec, Task,
+    Outcome, SearchSpec, Space, Splits, StudySpec, Tabular, TabularSpec, Task, Workload,
 };
 use ar_core::PlannedExperiment;
 
@@ -18,20 +18,22 @@ pub(crate) fn spec(seed: u64) -> StudySpec {
         name: format!("study {seed}"),
         seed,
         metric,
-        data: TabularSpec {
-            path: "heart.csv".into(),
-            content: Digest::of(b"rows"),
-            target: "target".into(),
-            task,
-            drop: vec![],
-            delimiter: ',',
-        },
-        splits: Splits { folds: 5, holdout: Some(0.2), group: None, time: None },
+        workload: Workload::Tabular(Tabular {
+            data: TabularSpec {
+                path: "heart.csv".into(),
+                content: Digest::of(b"rows"),
+                target: "target".into(),
+                task,
+                drop: vec![],
+                delimiter: ',',
+            },
+            splits: Splits { folds: 5, holdout: Some(0.2), group: None, time: None },
+            environment: Digest::of(b"lock"),
+            code: Digest::of(b"code"),
+        }),
         budget: Budget { rounds: 2, per_round: 4 },
         search: SearchSpec::default(),
         limits: Limits::default(),
-        environment: Digest::of(b"lock"),
-        code: Digest::of(b"code"),
         space: Space {
             dimensions: vec![
                 scale,

@@ -105,7 +105,7 @@ async fn execute(args: &RunArgs) -> Result<Exit, RunError> {
     let study = intake.spec.id();
     let mut journal = place.journal()?;
     let known = journal.replay()?;
-    let rows = intake.profile.rows;
+    let rows = intake.rows();
     if is_answered(&known, &study, &intake) {
         console
             .line("this study has ended before; raise --rounds, --budget or --time-limit to go on with it");
@@ -122,7 +122,7 @@ async fn execute(args: &RunArgs) -> Result<Exit, RunError> {
         slots: Some(slots),
         python: args.python.clone(),
     };
-    let publisher = Publisher::new(args.out.clone(), place.blobs.clone(), study.clone(), rows as u64);
+    let publisher = Publisher::new(args.out.clone(), place.blobs.clone(), study.clone(), rows);
     let mut watch = Watch::new(console, state, &intake.spec, slots, publisher);
     let ended = watch.follow(&coordinator, events, &worker).await;
     let state = watch.into_state();
@@ -155,12 +155,12 @@ fn report(
     place: &Place,
     state: &State,
     study: &StudyId,
-    rows: usize,
+    rows: Option<u64>,
 ) -> Result<Exit, RunError> {
     let Some(report) = Report::of(state, study) else {
         return Ok(Exit::Interrupted);
     };
-    let report = report.with_rows(rows as u64);
+    let report = report.with_rows(rows);
     let folder = args.out.join(results::folder_name(&report));
     results::write(&folder, &report, state, &place.blobs)
         .map_err(|source| RunError::Results { path: folder.clone(), source })?;

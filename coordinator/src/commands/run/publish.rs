@@ -21,7 +21,7 @@ pub(super) struct Publisher {
     pub(super) out: PathBuf,
     pub(super) blobs: BlobStore,
     pub(super) study: StudyId,
-    pub(super) rows: u64,
+    pub(super) rows: Option<u64>,
     /// What was written last.
     seen: Seq,
     due: Instant,
@@ -29,7 +29,7 @@ pub(super) struct Publisher {
 }
 
 impl Publisher {
-    pub(super) fn new(out: PathBuf, blobs: BlobStore, study: StudyId, rows: u64) -> Self {
+    pub(super) fn new(out: PathBuf, blobs: BlobStore, study: StudyId, rows: Option<u64>) -> Self {
         Self { out, blobs, study, rows, seen: Seq(0), due: Instant::now() + EVERY, writing: None }
     }
 

@@ -4,7 +4,7 @@ use ar_common::Attempt;
 use ar_common::{
     Artifact, Block, Budget, Config, Digest, Dimension, Direction, Epoch, ExperimentId, LeaseSeq, Limits,
     Measures, Metric, Mode, OptionSpec, Outcome, SealedScore, SearchSpec, Seq, Space, Splits, StudyId,
-    StudySpec, TabularSpec, Task, Verdict,
+    StudySpec, Tabular, TabularSpec, Task, Verdict, Workload,
 };
 use ar_core::{Finish, Loss, PlannedExperiment, Record};
 
@@ -68,20 +68,27 @@ fn spec() -> StudySpec {
             low: Some(0.0),
             high: Some(1e9),
         },
-        data: TabularSpec {
-            path: "data.csv".into(),
-            content: Digest::of(b"rows"),
-            target: "y".into(),
-            task: Task::Regression,
-            drop: vec!["id".into()],
-            delimiter: ';',
-        },
-        splits: Splits { folds: 5, holdout: Some(0.2), group: Some("site".into()), time: Some("day".into()) },
+        workload: Workload::Tabular(Tabular {
+            data: TabularSpec {
+                path: "data.csv".into(),
+                content: Digest::of(b"rows"),
+                target: "y".into(),
+                task: Task::Regression,
+                drop: vec!["id".into()],
+                delimiter: ';',
+            },
+            splits: Splits {
+                folds: 5,
+                holdout: Some(0.2),
+                group: Some("site".into()),
+                time: Some("day".into()),
+            },
+            environment: Digest::of(b"lock"),
+            code: Digest::of(b"code"),
+        }),
         budget: Budget { rounds: 4, per_round: 15 },
         search: SearchSpec::default(),
         limits: limits(),
-        environment: Digest::of(b"lock"),
-        code: Digest::of(b"code"),
         space: Space {
             dimensions: vec![
                 dimension("build_model", vec![option("base", false), option("xgb_deep", false)], "scale"),

@@ -1,13 +1,16 @@
-//! From flags or a `study.toml` to one [`StudySpec`] and the files that its attempts need.
+//! A table and flags, or a table's `study.toml`, as a study.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use ar_common::{Budget, Constraints, Digest, Limits, SearchSpec, Space, StudySpec, TreeEntry};
-use ar_net::{BlobError, BlobStore};
+use ar_common::{
+    Budget, Constraints, Digest, Limits, SearchSpec, Space, StudySpec, Tabular, TreeEntry, Workload,
+};
+use ar_net::BlobStore;
 
-use crate::catalog::{self, CatalogError, Facts, LeftOut};
+use super::{Intake, IntakeError, Subject, name_of};
+use crate::catalog::{self, Facts, LeftOut};
 use crate::cli::RunArgs;
-use crate::data::{self, ColumnKind, DataError, Holdout, Profile};
+use crate::data::{self, ColumnKind, Holdout, Profile};
 
 /// Folds of cross-validation.
 const FOLDS: u32 = 5;
@@ -15,56 +18,18 @@ const FOLDS: u32 = 5;
 const ROUNDS: u32 = 4;
 const PER_ROUND: u32 = 15;
 
-/// A study ready to be submitted.
+/// A table that is searched.
 #[derive(Debug)]
-pub struct Intake {
-    /// What it is.
-    pub spec: StudySpec,
-    /// What is known of its table.
+pub struct Table {
+    /// What is known of it.
     pub profile: Profile,
     /// Options left out before the search.
     pub left_out: Vec<LeftOut>,
     path: PathBuf,
 }
 
-/// Why there is no study. Each line says what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum IntakeError {
-    /// The data.
-    #[error(transparent)]
-    Data(#[from] DataError),
-    /// A flag.
-    #[error("{0}")]
-    Flag(String),
-    /// A `study.toml` that cannot be read.
-    #[error("cannot read the study {path}: {why}")]
-    Study {
-        /// Which file.
-        path: PathBuf,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// The catalog of this binary.
-    #[error(transparent)]
-    Catalog(#[from] CatalogError),
-    /// The store.
-    #[error(transparent)]
-    Blob(#[from] BlobError),
-    /// The data changed between two readings.
-    #[error("{0} changed while it was read; wait until it is written, and run the same command again")]
-    Moving(PathBuf),
-}
-
-/// Compiles the input of `run`.
-///
-/// # Errors
-/// When the data, a flag or the study file cannot be used.
-pub fn compile(args: &RunArgs) -> Result<Intake, IntakeError> {
-    let is_study = args.input.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"));
-    if is_study { from_file(args) } else { from_flags(args) }
-}
-
-fn from_flags(args: &RunArgs) -> Result<Intake, IntakeError> {
+/// Compiles a table and flags.
+pub(super) fn from_flags(args: &RunArgs) -> Result<Intake, IntakeError> {
     let holdout = match args.holdout.as_deref() {
         None => Holdout::Auto,
         Some("none") => Holdout::None,
@@ -89,16 +54,19 @@ fn from_flags(args: &RunArgs) -> Result<Intake, IntakeError> {
         name: name_of(&args.input),
         seed: args.seed.unwrap_or(0),
         metric: profile.metric.clone(),
-        data: profile.tabular_spec(&args.input),
-        splits: profile.splits(),
+        workload: Workload::Tabular(Tabular {
+            data: profile.tabular_spec(&args.input),
+            splits: profile.splits(),
+            environment: environment(),
+            code: code(),
+        }),
         budget: Budget { rounds: args.rounds.unwrap_or(ROUNDS), per_round: args.budget.unwrap_or(PER_ROUND) },
         search: search(args, SearchSpec::default()),
         limits: limits(args, &Limits::default(), &profile),
-        environment: environment(),
-        code: code(),
         space,
     };
-    Ok(Intake { spec, profile, left_out, path: args.input.clone() })
+    let table = Table { profile, left_out, path: args.input.clone() };
+    Ok(Intake { spec, subject: Subject::Table(Box::new(table)) })
 }
 
 fn limits(args: &RunArgs, otherwise: &Limits, profile: &Profile) -> Limits {
@@ -125,9 +93,9 @@ fn search(args: &RunArgs, otherwise: SearchSpec) -> SearchSpec {
     }
 }
 
-/// Reads a `study.toml`. Budget and limits given as flags weigh more than those in the file; what
+/// Takes a `study.toml`. Budget and limits given as flags weigh more than those in the file; what
 /// decides results may only be said in one place.
-fn from_file(args: &RunArgs) -> Result<Intake, IntakeError> {
+pub(super) fn from_study(args: &RunArgs, mut spec: StudySpec) -> Result<Intake, IntakeError> {
     let wrong = |why: String| IntakeError::Study { path: args.input.clone(), why };
     let fixed = [
         ("--target", args.target.is_some()),
@@ -141,35 +109,28 @@ fn from_file(args: &RunArgs) -> Result<Intake, IntakeError> {
     if let Some((flag, _)) = fixed.iter().find(|(_, given)| *given) {
         return Err(IntakeError::Flag(format!("{flag} is decided by the study file; change it there")));
     }
-    let text = std::fs::read_to_string(&args.input).map_err(|error| wrong(error.to_string()))?;
-    let mut spec: StudySpec =
-        toml::from_str(&text).map_err(|error| wrong(error.to_string().trim().to_owned()))?;
-    if spec.version != StudySpec::VERSION {
-        return Err(wrong(format!(
-            "it is of version {}, this program reads version {}; print it anew with --dry-run",
-            spec.version,
-            StudySpec::VERSION
-        )));
-    }
-    if spec.environment != environment() || spec.code != code() {
+    let Some(tabular) = spec.tabular() else {
+        return Err(wrong("it is of no table".to_owned()));
+    };
+    if tabular.environment != environment() || tabular.code != code() {
         return Err(wrong(
             "it was written by another version of this program, whose scores may differ; print it anew with --dry-run"
                 .to_owned(),
         ));
     }
-    let path = PathBuf::from(&spec.data.path);
+    let path = PathBuf::from(&tabular.data.path);
     let request = data::Request {
         path: &path,
-        target: Some(&spec.data.target),
+        target: Some(&tabular.data.target),
         metric: Some(&spec.metric.name),
-        folds: spec.splits.folds,
-        holdout: spec.splits.holdout.map_or(Holdout::None, Holdout::Fraction),
-        group: spec.splits.group.as_deref(),
-        time: spec.splits.time.as_deref(),
-        drop: &spec.data.drop,
+        folds: tabular.splits.folds,
+        holdout: tabular.splits.holdout.map_or(Holdout::None, Holdout::Fraction),
+        group: tabular.splits.group.as_deref(),
+        time: tabular.splits.time.as_deref(),
+        drop: &tabular.data.drop,
     };
     let profile = data::profile(&request)?;
-    if profile.content != spec.data.content {
+    if profile.content != tabular.data.content {
         return Err(wrong(format!(
             "{} has changed since it was written; print it anew with --dry-run",
             path.display()
@@ -182,7 +143,7 @@ fn from_file(args: &RunArgs) -> Result<Intake, IntakeError> {
     spec.budget.per_round = args.budget.unwrap_or(spec.budget.per_round);
     spec.limits = limits(args, &spec.limits, &profile);
     spec.search = search(args, spec.search);
-    Ok(Intake { spec, profile, left_out, path })
+    Ok(Intake { spec, subject: Subject::Table(Box::new(Table { profile, left_out, path })) })
 }
 
 /// A study file may leave options out; it may not name what is not there.
@@ -246,31 +207,16 @@ fn code() -> Digest {
     Digest::of(hasher.as_bytes())
 }
 
-/// A name for people and folders, from the file's name.
-fn name_of(path: &Path) -> String {
-    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    let plain: String = stem
-        .chars()
-        .map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' })
-        .take(60)
-        .collect();
-    let plain = plain.trim_matches(['-', '.']).to_owned();
-    if plain.is_empty() { "study".to_owned() } else { plain }
-}
-
-impl Intake {
+impl Table {
     /// Puts the study's files into the blob store and returns the digest of their list.
-    ///
-    /// # Errors
-    /// When the data changed since it was profiled, or the store fails.
-    pub fn store(&self, blobs: &BlobStore) -> Result<Digest, IntakeError> {
+    pub(super) fn store(&self, spec: &StudySpec, blobs: &BlobStore) -> Result<Digest, IntakeError> {
         let mut entries = Vec::new();
         let (digest, bytes) = blobs.put_file(&self.path)?;
-        if digest != self.spec.data.content {
+        if spec.tabular().is_none_or(|tabular| tabular.data.content != digest) {
             return Err(IntakeError::Moving(self.path.clone()));
         }
         entries.push(TreeEntry { path: "data.csv".to_owned(), digest, bytes });
-        let study = data::study_json(&self.profile, self.spec.seed).to_string();
+        let study = data::study_json(&self.profile, spec.seed).to_string();
         let small = [
             ("study.json".to_owned(), study.as_bytes()),
             ("requirements.lock".to_owned(), ar_runner::REQUIREMENTS.as_bytes()),
@@ -279,17 +225,5 @@ impl Intake {
             entries.push(TreeEntry { path, digest: blobs.put(content)?, bytes: content.len() as u64 });
         }
         Ok(blobs.put_tree(entries)?)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_fits_a_folder() {
-        assert_eq!(name_of(Path::new("/x/heart-statlog.csv")), "heart-statlog");
-        assert_eq!(name_of(Path::new("my data, v2.csv")), "my-data--v2");
-        assert_eq!(name_of(Path::new("..csv")), "study");
     }
 }

@@ -1,0 +1,130 @@
+//! From flags or a `study.toml` to one [`StudySpec`] and the files that its attempts need.
+
+mod table;
+
+use std::path::{Path, PathBuf};
+
+use ar_common::{Digest, StudySpec};
+use ar_net::{BlobError, BlobStore};
+
+use crate::catalog::CatalogError;
+use crate::cli::RunArgs;
+use crate::data::DataError;
+
+pub use table::Table;
+
+/// A study ready to be submitted.
+#[derive(Debug)]
+pub struct Intake {
+    /// What it is.
+    pub spec: StudySpec,
+    /// What it is about.
+    pub subject: Subject,
+}
+
+/// What a study is about.
+#[derive(Debug)]
+pub enum Subject {
+    /// A table.
+    Table(Box<Table>),
+}
+
+/// Why there is no study. Each line says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum IntakeError {
+    /// The data.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A flag.
+    #[error("{0}")]
+    Flag(String),
+    /// A `study.toml` that cannot be read.
+    #[error("cannot read the study {path}: {why}")]
+    Study {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The catalog of this binary.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// The store.
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+    /// The data changed between two readings.
+    #[error("{0} changed while it was read; wait until it is written, and run the same command again")]
+    Moving(PathBuf),
+}
+
+/// Compiles the input of `run`.
+///
+/// # Errors
+/// When the data, a flag or the study file cannot be used.
+pub fn compile(args: &RunArgs) -> Result<Intake, IntakeError> {
+    let is_study = args.input.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"));
+    if !is_study {
+        return table::from_flags(args);
+    }
+    let spec = read_study(&args.input)?;
+    table::from_study(args, spec)
+}
+
+/// Reads a `study.toml`.
+fn read_study(path: &Path) -> Result<StudySpec, IntakeError> {
+    let wrong = |why: String| IntakeError::Study { path: path.to_owned(), why };
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+    let spec: StudySpec =
+        toml::from_str(&text).map_err(|error| wrong(error.to_string().trim().to_owned()))?;
+    if spec.version != StudySpec::VERSION {
+        return Err(wrong(format!(
+            "it is of version {}, this program reads version {}; print it anew with --dry-run",
+            spec.version,
+            StudySpec::VERSION
+        )));
+    }
+    Ok(spec)
+}
+
+impl Intake {
+    /// Puts the study's files into the blob store and returns the digest of their list.
+    ///
+    /// # Errors
+    /// When the data changed since it was profiled, or the store fails.
+    pub fn store(&self, blobs: &BlobStore) -> Result<Digest, IntakeError> {
+        match &self.subject {
+            Subject::Table(table) => table.store(&self.spec, blobs),
+        }
+    }
+
+    /// Rows of its table, if it is about one.
+    pub fn rows(&self) -> Option<u64> {
+        match &self.subject {
+            Subject::Table(table) => Some(table.profile.rows as u64),
+        }
+    }
+}
+
+/// A name for people and folders, from the name of a file or a folder.
+fn name_of(path: &Path) -> String {
+    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let plain: String = stem
+        .chars()
+        .map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' })
+        .take(60)
+        .collect();
+    let plain = plain.trim_matches(['-', '.']).to_owned();
+    if plain.is_empty() { "study".to_owned() } else { plain }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_fits_a_folder() {
+        assert_eq!(name_of(Path::new("/x/heart-statlog.csv")), "heart-statlog");
+        assert_eq!(name_of(Path::new("my data, v2.csv")), "my-data--v2");
+        assert_eq!(name_of(Path::new("..csv")), "study");
+    }
+}
