@@ -39,6 +39,6 @@ pub use sampler::Sampler;
 pub use space::{Choice, Dimension, OptionSpec, Space, SpaceError};
 pub use spec::{Limits, SearchSpec, Splits, StudySpec, TabularSpec};
 pub use time::Millis;
-pub use tree::{Tree, TreeEntry};
+pub use tree::{EntryKind, Tree, TreeEntry};
 pub use verdict::{Compared, Verdict};
 pub use workload::{BudgetBy, Site, Tabular, Training, Workload};

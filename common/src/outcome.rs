@@ -1,5 +1,7 @@
 //! How an attempt ended, and what was measured.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
@@ -124,6 +126,9 @@ pub struct Measures {
     /// Of an ensemble: what each of its members weighs, in their order; chosen by this run where that was asked.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<u32>,
+    /// What else a training script printed in its summary, by name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub figures: Option<Box<BTreeMap<String, f64>>>,
 }
 
 /// Candidate and base on the sealed rows.

@@ -1,5 +1,7 @@
 //! A blob tree: the files that a study's attempts need, each by its content.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
@@ -20,6 +22,43 @@ pub struct TreeEntry {
     pub digest: Digest,
     /// Its length, bytes.
     pub bytes: u64,
+    /// What is made of the content.
+    #[serde(default, skip_serializing_if = "EntryKind::is_plain")]
+    pub kind: EntryKind,
+}
+
+/// What an entry of a tree is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EntryKind {
+    /// A file.
+    #[default]
+    Plain,
+    /// A file that may be run.
+    Executable,
+    /// A symbolic link; the content is where it leads.
+    Link,
+}
+
+impl EntryKind {
+    fn is_plain(&self) -> bool {
+        *self == Self::Plain
+    }
+}
+
+impl Tree {
+    /// A path below one that is a link, or the same path twice: laid out, it would be written somewhere else. Trees come
+    /// from other machines, so this is asked before any file is written.
+    pub fn conflict(&self) -> Option<&str> {
+        let mut seen: BTreeMap<&str, EntryKind> = BTreeMap::new();
+        for entry in &self.entries {
+            if seen.insert(&entry.path, entry.kind).is_some() {
+                return Some(&entry.path);
+            }
+        }
+        let above = |path: &str| path.match_indices('/').any(|(at, _)| seen.contains_key(&path[..at]));
+        self.entries.iter().map(|entry| entry.path.as_str()).find(|path| above(path))
+    }
 }
 
 /// A path that would leave the folder it is laid out in, or cannot be a file's name there.
@@ -51,10 +90,27 @@ mod tests {
 
     #[test]
     fn paths_that_climb_are_refused() {
-        let entry = |path: &str| TreeEntry { path: path.into(), digest: Digest::of(b""), bytes: 0 };
+        let entry = |path: &str| TreeEntry {
+            path: path.into(),
+            digest: Digest::of(b""),
+            bytes: 0,
+            kind: EntryKind::Plain,
+        };
         assert!(entry("ar_runner/options/scale/base.py").check_path().is_ok());
         for bad in ["../x", "a/../../x", "/etc/passwd", "a//b", "", "a/\n", "c:\\x"] {
             assert!(entry(bad).check_path().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn nothing_lies_below_a_link_or_a_file_and_nothing_twice() {
+        let entry =
+            |path: &str, kind| TreeEntry { path: path.into(), digest: Digest::of(b""), bytes: 0, kind };
+        let tree = |entries| Tree { entries };
+        let (plain, link) = (EntryKind::Plain, EntryKind::Link);
+        assert_eq!(tree(vec![entry("a/b", plain), entry("a/c", link), entry("ab", plain)]).conflict(), None);
+        assert_eq!(tree(vec![entry("a", link), entry("a/b", plain)]).conflict(), Some("a/b"));
+        assert_eq!(tree(vec![entry("a/b/c", plain), entry("a", plain)]).conflict(), Some("a/b/c"));
+        assert_eq!(tree(vec![entry("a", plain), entry("a", plain)]).conflict(), Some("a"));
     }
 }

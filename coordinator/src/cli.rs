@@ -32,26 +32,34 @@ pub enum Command {
     /// The local worker of `run`
     #[command(hide = true)]
     Worker(WorkerArgs),
+    /// Holds a training command for the worker
+    #[command(hide = true)]
+    Supervise {
+        /// The command
+        #[arg(last = true, required = true)]
+        command: Vec<std::ffi::OsString>,
+    },
 }
 
 /// Flags of `run`.
 #[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
+#[command(after_help = r#"Examples:
   ar-coordinator run heart.csv
   ar-coordinator run houses.csv --target price --metric mae --budget 20 --rounds 6
   ar-coordinator run visits.csv --group patient --drop name --holdout 0.3
   ar-coordinator run sales.csv --time month --time-limit 30m
   ar-coordinator run clicks.csv --max-predict-ms 5 --max-memory 500MiB
-  ar-coordinator run heart.csv --dry-run > study.toml && ar-coordinator run study.toml")]
+  ar-coordinator run ./my-project --train "python train.py" --edit train.py --time-budget 5m
+  ar-coordinator run heart.csv --dry-run > study.toml && ar-coordinator run study.toml"#)]
 pub struct RunArgs {
-    /// A CSV file, or a study.toml printed by --dry-run
+    /// A CSV file, a folder with a training script, or a study.toml printed by --dry-run
     #[arg(value_name = "INPUT")]
     pub input: PathBuf,
     /// Column to predict [default: one named target, label, class or y, else the last]
     #[arg(long, value_name = "COL")]
     pub target: Option<String>,
-    /// accuracy, balanced_accuracy, f1, roc_auc, log_loss, rmse, mae or r2 [default: by the target]
+    /// accuracy, balanced_accuracy, f1, roc_auc, log_loss, rmse, mae or r2 [default: by the target]; of a training script the
+    /// name that it prints [default: val_bpb]
     #[arg(long, value_name = "NAME")]
     pub metric: Option<String>,
     /// What makes the models
@@ -96,7 +104,7 @@ pub struct RunArgs {
     /// teaches the search and is never the answer (--experiment-memory ends it)
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub max_memory: Option<u64>,
-    /// Experiments at once [default: the cores]
+    /// Experiments at once [default: the cores; 1 for a training script]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub slots: Option<u32>,
     /// Seed of splits, models and search [default: 0]
@@ -126,6 +134,75 @@ pub struct RunArgs {
     /// Print results.json at the end, and nothing else, to standard output
     #[arg(long)]
     pub json: bool,
+    /// For training scripts.
+    #[command(flatten)]
+    pub training: TrainArgs,
+}
+
+/// Flags of `run` for training scripts.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Training scripts")]
+pub struct TrainArgs {
+    /// What trains, for a shell, in a copy of the folder [default: python train.py]
+    #[arg(long, value_name = "COMMAND")]
+    pub train: Option<String>,
+    /// File whose constants are searched; may be given again [default: train.py]
+    #[arg(long, value_name = "FILE")]
+    pub edit: Vec<String>,
+    /// Time that one run may train, e.g. 10s, 5m [default: 5m]; the script finds the seconds in TIME_BUDGET, a variable of
+    /// its environment or a constant of its own, which is rewritten
+    #[arg(long, value_name = "DUR", value_parser = duration)]
+    pub time_budget: Option<Duration>,
+    /// Time that a run may take beyond that, to start, compile and evaluate [default: 60s or the budget again, whichever is
+    /// more]; what takes longer is ended
+    #[arg(long, value_name = "DUR", value_parser = duration)]
+    pub startup: Option<Duration>,
+    /// The variable in which the script finds its budget, if that is not TIME_BUDGET
+    #[arg(long, value_name = "NAME")]
+    pub budget_variable: Option<String>,
+    /// A constant with its range or its choices, e.g. MATRIX_LR=0.01..0.1:log, DEPTH=2..8 or ACTIVATION=relu2|gelu; may be
+    /// given again [default: every number and flag at the top level, ranged around its value]
+    #[arg(long, value_name = "NAME=RANGE")]
+    pub knob: Vec<String>,
+    /// A constant that is not searched; may be given again
+    #[arg(long, value_name = "NAME")]
+    pub no_knob: Vec<String>,
+    /// A file that no run may change; may be given again [default: prepare.py and evaluate.py where they are]
+    #[arg(long, value_name = "FILE")]
+    pub protect: Vec<String>,
+    /// Regular expression whose first group is the metric, where the script prints no summary
+    #[arg(long, value_name = "REGEX")]
+    pub metric_regex: Option<String>,
+    /// minimize or maximize [default: by the metric's name]
+    #[arg(long, value_name = "WAY", value_parser = direction)]
+    pub direction: Option<ar_common::Direction>,
+}
+
+impl TrainArgs {
+    /// A flag that was given, if one was.
+    pub fn given(&self) -> Option<&'static str> {
+        let given = [
+            ("--train", self.train.is_some()),
+            ("--edit", !self.edit.is_empty()),
+            ("--time-budget", self.time_budget.is_some()),
+            ("--startup", self.startup.is_some()),
+            ("--budget-variable", self.budget_variable.is_some()),
+            ("--knob", !self.knob.is_empty()),
+            ("--no-knob", !self.no_knob.is_empty()),
+            ("--protect", !self.protect.is_empty()),
+            ("--metric-regex", self.metric_regex.is_some()),
+            ("--direction", self.direction.is_some()),
+        ];
+        given.into_iter().find_map(|(flag, is_given)| is_given.then_some(flag))
+    }
+}
+
+fn direction(text: &str) -> Result<ar_common::Direction, String> {
+    match text {
+        "minimize" => Ok(ar_common::Direction::Minimize),
+        "maximize" => Ok(ar_common::Direction::Maximize),
+        _ => Err(format!("`{text}` is neither minimize nor maximize")),
+    }
 }
 
 /// Flags of `results`.

@@ -13,8 +13,8 @@ use tokio::io::AsyncReadExt;
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::watch;
 
-pub use ar_worker::WorkerError;
 pub use ar_worker::environment::EnvironmentError;
+pub use ar_worker::{JOB, Job, WorkerError, supervise};
 
 use crate::cli::WorkerArgs;
 
@@ -121,6 +121,7 @@ pub async fn worker(args: WorkerArgs) -> Result<(), Box<dyn std::error::Error>> 
         folder: args.folder,
         cache: None,
         python: args.python,
+        supervisor: vec![std::env::current_exe()?.into(), "supervise".into()],
         leave,
         drain_grace: Duration::ZERO,
     };
@@ -137,6 +138,11 @@ pub async fn environment(
     progress: impl Fn(String) + Send + Sync,
 ) -> Result<PathBuf, EnvironmentError> {
     let cache = ar_worker::environment::default_cache().unwrap_or_else(std::env::temp_dir);
-    let request = ar_worker::environment::Request { lock: ar_runner::REQUIREMENTS, cache: &cache, python };
+    let request = ar_worker::environment::Request {
+        lock: ar_runner::REQUIREMENTS,
+        complete: true,
+        cache: &cache,
+        python,
+    };
     Ok(ar_worker::environment::ensure(&request, progress).await?.python)
 }

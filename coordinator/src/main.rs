@@ -2,9 +2,14 @@
 
 use std::process::ExitCode;
 
-use ar_coordinator::{cli::Cli, commands};
+use ar_coordinator::cli::{Cli, Command};
+use ar_coordinator::{commands, local};
 use clap::Parser;
 
 fn main() -> ExitCode {
-    commands::execute(Cli::parse()).into()
+    match Cli::parse().command {
+        // A process of its own, without the threads of the others: it ends others, and collects them.
+        Command::Supervise { command } => ExitCode::from(local::supervise(&command)),
+        command => commands::execute(command).into(),
+    }
 }

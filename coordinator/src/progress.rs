@@ -119,7 +119,9 @@ impl Progress {
             Record::Concluded { study: of, .. } if *of == self.study => {
                 let sealed = study.spec.holdout().is_some();
                 let next = if sealed { "opening the sealed rows, then " } else { "" };
-                self.note(&format!("closing   {next}fitting the winner on all rows"));
+                if study.spec.tabular().is_some() {
+                    self.note(&format!("closing   {next}fitting the winner on all rows"));
+                }
             }
             _ => {}
         }

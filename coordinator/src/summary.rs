@@ -93,8 +93,17 @@ fn ranking(report: &Report) -> Vec<String> {
         return vec!["ranking   no experiment has a score".to_owned()];
     }
     let metric = &report.study.metric;
-    let mut rows =
-        vec![["", metric, "folds", "mode", "what differs from the base"].map(str::to_owned).to_vec()];
+    let mut rows = vec![
+        [
+            "",
+            metric,
+            if report.study.is_training() { "runs" } else { "folds" },
+            "mode",
+            "what differs from the base",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+    ];
     for (place, ranked) in (1..).zip(report.ranking.iter().take(TOP)) {
         let spread = ranked.spread.map(|spread| format!(" ± {}", figure(spread))).unwrap_or_default();
         rows.push(vec![
@@ -122,10 +131,11 @@ fn ranking(report: &Report) -> Vec<String> {
             "base".to_owned(),
         ]);
     }
-    let mut lines = vec![
-        "ranking   mean over all folds seen ± spread of the folds; the top of a ranking is flattering"
-            .to_owned(),
-    ];
+    let mean = match report.study.is_training() {
+        true => "mean over all runs",
+        false => "mean over all folds seen ± spread of the folds",
+    };
+    let mut lines = vec![format!("ranking   {mean}; the top of a ranking is flattering")];
     lines.extend(columns(&rows).into_iter().map(|line| format!("  {line}")));
     if let Some(floor) = &report.floor {
         lines.push(format!("  floor: a model that learns nothing has {metric} {}", figure(floor.score)));
@@ -212,6 +222,11 @@ fn answer(report: &Report, width: usize) -> Vec<String> {
             let why = report.holdout_reason.as_deref().unwrap_or("the sealed rows have no score");
             lines.extend(wrapped("sealed    ", &one_line(why), width));
         }
+        None if report.study.is_training() => lines.extend(wrapped(
+            "scores    ",
+            "self-reported: what the script itself printed, and nobody measured again",
+            width,
+        )),
         None => lines.extend(wrapped(
             "sealed    ",
             "no rows were kept aside, so every score above was seen by the search; --holdout 0.2 seals a fifth",

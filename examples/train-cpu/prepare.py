@@ -27,12 +27,12 @@ if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
 # -----------------------------------------------------------------------------
 # Constants
 
-MAX_SEQ_LEN = 128                                     # context length in bytes
-VOCAB_SIZE = 256                                      # a token is a byte
+MAX_SEQ_LEN = 128                                         # context length in bytes
+VOCAB_SIZE = 256                                          # a token is a byte
 TIME_BUDGET = float(os.environ.get("TIME_BUDGET") or 10)  # seconds of training
-STEP_BUDGET = int(os.environ.get("STEP_BUDGET") or 0)  # if set: base steps of compute, instead of seconds
-EVAL_TOKENS = 2**15                                   # bytes scored by evaluate_bpb
-EVAL_BATCH_SIZE = 16                                  # not the trainer's: the sums must not depend on it
+STEP_BUDGET = int(os.environ.get("STEP_BUDGET") or 0)     # if set: compute in base steps, not seconds
+EVAL_TOKENS = 2**15                                       # bytes scored by evaluate_bpb
+EVAL_BATCH_SIZE = 16                                      # not the trainer's: sums must not depend on it
 MAX_CORPUS_BYTES = 2_000_000
 
 # Modules that every Python from 3.10 to 3.13 has as one file.
@@ -54,18 +54,13 @@ VAL_MODULES = "calendar csv gzip heapq json/decoder shlex smtplib statistics tem
 # Data
 
 
-def read_modules(names):
-    stdlib = sysconfig.get_paths()["stdlib"]
-    parts = []
-    for name in names:
+def load_split(split):
+    """All bytes of "train" or "val"."""
+    stdlib, parts = sysconfig.get_paths()["stdlib"], []
+    for name in {"train": TRAIN_MODULES, "val": VAL_MODULES}[split]:
         with open(os.path.join(stdlib, *name.split("/")) + ".py", "rb") as f:
             parts.append(f.read().replace(b"\r\n", b"\n"))
     return np.frombuffer(b"".join(parts)[:MAX_CORPUS_BYTES], dtype=np.uint8)
-
-
-def load_split(split):
-    """All bytes of "train" or "val"."""
-    return read_modules({"train": TRAIN_MODULES, "val": VAL_MODULES}[split])
 
 
 def windows(data, starts):
@@ -118,8 +113,8 @@ def flops_per_token(num_matmul_params, depth, dim):
     return 6 * num_matmul_params + 12 * depth * dim * MAX_SEQ_LEN
 
 
-# DEPTH 4, dim 64, TOTAL_BATCH_SIZE 2048
-BASE_STEP_FLOPS = 2048 * flops_per_token(4 * 12 * 64**2 + 64 * VOCAB_SIZE, depth=4, dim=64)
+# DEPTH 4, dim 64, TOTAL_BATCH_SIZE 512
+BASE_STEP_FLOPS = 512 * flops_per_token(4 * 12 * 64**2 + 64 * VOCAB_SIZE, depth=4, dim=64)
 
 
 def steps_for_budget(step_flops):

@@ -1,4 +1,6 @@
 """python -m unittest    (in this folder; about ten seconds)"""
+import contextlib
+import io
 import os
 import subprocess
 import sys
@@ -55,13 +57,13 @@ class Backward(unittest.TestCase):
         w[:] = old
         return (loss[0] - loss[1]) / (2 * eps)
 
-    def test_relu2(self):
+    def test_it_gives_the_gradient_with_relu2(self):
         self.check("relu2")
 
-    def test_gelu(self):
+    def test_it_gives_the_gradient_with_gelu(self):
         self.check("gelu")
 
-    def test_silu(self):
+    def test_it_gives_the_gradient_with_silu(self):
         self.check("silu")
 
 
@@ -78,7 +80,7 @@ class Model(unittest.TestCase):
 
     def test_a_base_step_costs_what_prepare_says(self):
         model = train.GPT(depth=4, dim=64, head_dim=32, activation="relu2")
-        self.assertEqual(2048 * model.flops_per_token(), prepare.BASE_STEP_FLOPS)
+        self.assertEqual(512 * model.flops_per_token(), prepare.BASE_STEP_FLOPS)
 
     def test_no_held_out_module_is_trained_on(self):
         self.assertFalse(set(prepare.TRAIN_MODULES) & set(prepare.VAL_MODULES))
@@ -108,6 +110,14 @@ class Runs(unittest.TestCase):
             self.assertIn("another model", run("train.py", code=3, STEP_BUDGET="1", CHECKPOINT_IN=path))
             missing = os.path.join(folder, "missing")
             self.assertIn("cannot read", run("train.py", code=3, STEP_BUDGET="1", CHECKPOINT_IN=missing))
+
+    def test_an_exploded_number_fails_the_run(self):
+        for number in (float("nan"), float("inf"), 100.0):
+            out = io.StringIO()
+            with self.assertRaises(SystemExit) as end, contextlib.redirect_stdout(out):
+                train.check(number)
+            self.assertEqual((end.exception.code, out.getvalue().strip()), (1, "FAIL"))
+        train.check(5.5)
 
     def test_the_clock_ends_a_run(self):
         out = summary(run("train.py", TIME_BUDGET="0.5"))

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use ar_common::{OptionSpec, StudyId, TreeEntry};
+use ar_common::{EntryKind, OptionSpec, StudyId, TreeEntry};
 use ar_coordinator::actor::{self, Event, Handle};
 use ar_coordinator::cli::{Cli, Command};
 use ar_coordinator::journal::RedbJournal;
@@ -97,7 +97,7 @@ impl Cluster {
         for model in models {
             let digest = self.blobs.put(model.code.as_bytes()).expect("it is stored");
             let path = format!("ar_runner/options/build_model/{}.py", model.name);
-            entries.push(TreeEntry { path, digest, bytes: model.code.len() as u64 });
+            entries.push(TreeEntry { path, digest, bytes: model.code.len() as u64, kind: EntryKind::Plain });
         }
         let mut spec = intake.spec;
         for dimension in &mut spec.space.dimensions {

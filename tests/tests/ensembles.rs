@@ -10,7 +10,8 @@ use serde_json::Value;
 /// The interpreter of the environment that the program made.
 fn python() -> PathBuf {
     let cache = environment::default_cache().expect("there is a cache folder");
-    let request = environment::Request { lock: ar_runner::REQUIREMENTS, cache: &cache, python: None };
+    let request =
+        environment::Request { lock: ar_runner::REQUIREMENTS, complete: true, cache: &cache, python: None };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(environment::ensure(&request, |_| {})).unwrap().python
 }

@@ -8,7 +8,7 @@ use ar_worker::environment::{self, Request};
 #[tokio::test]
 async fn the_python_runner_passes_its_own_tests() {
     let cache = environment::default_cache().expect("there is a cache folder");
-    let request = Request { lock: ar_runner::REQUIREMENTS, cache: &cache, python: None };
+    let request = Request { lock: ar_runner::REQUIREMENTS, complete: true, cache: &cache, python: None };
     let environment = environment::ensure(&request, |step| println!("{step}")).await.unwrap();
     let runner = run::root().join("worker/runner");
     let tests = runner.join("tests");

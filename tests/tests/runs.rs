@@ -16,7 +16,8 @@ fn heart() -> String {
 /// The interpreter of the environment that the program made.
 fn python() -> std::path::PathBuf {
     let cache = environment::default_cache().expect("there is a cache folder");
-    let request = environment::Request { lock: ar_runner::REQUIREMENTS, cache: &cache, python: None };
+    let request =
+        environment::Request { lock: ar_runner::REQUIREMENTS, complete: true, cache: &cache, python: None };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(environment::ensure(&request, |_| {})).unwrap().python
 }

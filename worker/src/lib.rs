@@ -14,5 +14,9 @@ mod server;
 mod session;
 mod spool;
 mod study;
+mod supervise;
+mod training;
 
 pub use session::{WorkerConfig, WorkerError, run};
+pub use supervise::supervise;
+pub use training::{JOB, Job};

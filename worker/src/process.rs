@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
@@ -27,6 +28,28 @@ pub(crate) fn kill_tree(leader: i32) {
         for pid in found {
             let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
+    }
+}
+
+/// Kills every process of this user whose environment names `folder`, until none is found: what an earlier start of the
+/// worker left, and its supervisors have not ended yet.
+pub(crate) fn kill_those_in(folder: &Path) {
+    let needle = folder.as_os_str().as_encoded_bytes();
+    let is_in = |pid: i32| {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environment.windows(needle.len()).any(|part| part == needle)
+    };
+    let own = Pid::this().as_raw();
+    for _ in 0..64 {
+        let found: Vec<i32> =
+            processes().iter().map(|p| p.pid).filter(|pid| *pid != own && is_in(*pid)).collect();
+        if found.is_empty() {
+            return;
+        }
+        for pid in found {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
     }
 }
 

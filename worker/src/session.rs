@@ -1,6 +1,7 @@
 //! The shell around the pure session: one loop takes events and does what the session says.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,11 +21,14 @@ use tonic::transport::Channel;
 use crate::attempt::{self, StopOrder, Surroundings};
 use crate::connection::{self, Event, Line};
 use crate::spool::Spool;
-use crate::study::{Preparing, Study};
-use crate::{environment, hardware};
+use crate::study::{Preparing, Runner, Study};
+use crate::{environment, hardware, process, training};
 
 /// Share of the machine's memory that attempts may take together.
 const MEMORY_SHARE: f64 = 0.8;
+
+/// Folder of the attempts' own folders.
+const ATTEMPTS: &str = "attempts";
 
 /// After how long a result is offered again whose files could not be handed over.
 const OFFER_AGAIN: Duration = Duration::from_secs(5);
@@ -46,6 +50,8 @@ pub struct WorkerConfig {
     pub cache: Option<PathBuf>,
     /// The user's own interpreter.
     pub python: Option<PathBuf>,
+    /// The program, with its first arguments, that runs [`crate::supervise()`] on the arguments after a `--`.
+    pub supervisor: Vec<OsString>,
     /// Turns true when the worker is to leave; running attempts get [`WorkerConfig::drain_grace`].
     pub leave: watch::Receiver<bool>,
     /// How long running attempts may go on after that.
@@ -113,6 +119,13 @@ impl Shell {
         let folder_error = |source| WorkerError::Folder { folder: config.folder.clone(), source };
         durable::private_folder(&config.folder).map_err(folder_error)?;
         let lock = lock(&config.folder).map_err(folder_error)?;
+        let attempts = config.folder.join(ATTEMPTS);
+        // What an earlier start left there has no lease any more.
+        process::kill_those_in(&attempts);
+        match std::fs::remove_dir_all(&attempts) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(folder_error(error)),
+            _ => {}
+        }
         let (spool, spooled) = Spool::open(&config.folder.join("spool")).map_err(folder_error)?;
         let blobs = BlobStore::open(&config.folder.join("blobs"))?;
         let hardware = hardware::report();
@@ -342,13 +355,19 @@ impl Shell {
     fn start(&mut self, grant: Grant) {
         let (sender, stops) = mpsc::unbounded_channel();
         self.attempts.insert(grant.lease, sender);
-        let folder = self.config.folder.join("attempts").join(grant.lease.lease.seq.to_string());
+        let folder = self.config.folder.join(ATTEMPTS).join(grant.lease.lease.seq.to_string());
         let (blobs, inputs, memory) = (self.blobs.clone(), self.inputs.clone(), self.memory_per_slot);
-        let ready = self.ready.clone();
+        let (ready, supervisor) = (self.ready.clone(), self.config.supervisor.clone());
         tokio::spawn(async move {
             let study = ready.lock().await.get(&grant.study).cloned();
-            let server = match &study {
-                Some(study) => study.server().await.map_err(|error| error.to_string()),
+            let server = match study.as_ref().map(|study| &study.runner) {
+                Some(Runner::Forks(forks)) => forks.server().await.map_err(|error| error.to_string()),
+                Some(Runner::Commands(project)) => {
+                    let project = Arc::clone(project);
+                    let surroundings =
+                        training::Surroundings { project, folder, blobs, memory, supervisor, inputs };
+                    return training::run(grant, surroundings, stops).await;
+                }
                 None => Err("its study is not prepared".to_owned()),
             };
             match server {

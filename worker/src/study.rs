@@ -15,6 +15,7 @@ use tonic::transport::Channel;
 
 use crate::environment::{self, EnvironmentError};
 use crate::server::{ForkServer, ServerError};
+use crate::training::Project;
 
 /// The file of a study's tree that names the environment.
 const REQUIREMENTS: &str = "requirements.lock";
@@ -28,6 +29,8 @@ pub(crate) enum StudyError {
     Blob(#[from] BlobError),
     #[error("cannot lay out the study's files in {folder}: {source}")]
     Layout { folder: PathBuf, source: io::Error },
+    #[error("--metric-regex is not valid: {0}")]
+    Regex(String),
     #[error("the study names no `{REQUIREMENTS}`; submit it with this version of the coordinator")]
     NoRequirements,
     #[error(transparent)]
@@ -53,12 +56,27 @@ pub(crate) struct Preparing<'a> {
 /// A study whose environment stands.
 #[derive(Debug)]
 pub(crate) struct Study {
+    pub(crate) runner: Runner,
+    pub(crate) unavailable: Vec<Unavailable>,
+    pub(crate) facts: String,
+}
+
+/// What runs a study's attempts.
+#[derive(Debug)]
+pub(crate) enum Runner {
+    /// A warm process that forks a child per attempt, for pipelines on a table.
+    Forks(Forks),
+    /// A command in a copy of the project, for training scripts.
+    Commands(Arc<Project>),
+}
+
+/// The fork server of a table's study.
+#[derive(Debug)]
+pub(crate) struct Forks {
     python: PathBuf,
     folder: PathBuf,
     /// Started anew when it has died.
     server: Mutex<Arc<ForkServer>>,
-    pub(crate) unavailable: Vec<Unavailable>,
-    pub(crate) facts: String,
 }
 
 impl Study {
@@ -70,8 +88,13 @@ impl Study {
         let Preparing { study, tree, folder, blobs, cache, python, client, authorization } = preparing;
         tracing::info!(%study, "preparing");
         fetch_tree(client, blobs, tree, &authorization).await?;
+        if let Some(project) = Project::prepare(blobs, tree, &cache, python.as_deref(), &progress).await? {
+            let (unavailable, facts) = (project.unavailable(), project.facts.clone());
+            return Ok(Self { runner: Runner::Commands(Arc::new(project)), unavailable, facts });
+        }
         let lock = lay_out(blobs, tree, &folder)?;
-        let request = environment::Request { lock: &lock, cache: &cache, python: python.as_deref() };
+        let python = python.as_deref();
+        let request = environment::Request { lock: &lock, complete: true, cache: &cache, python };
         let environment = environment::ensure(&request, &progress).await?;
         progress("loading the data".to_owned());
         let server = ForkServer::start(&environment.python, &folder).await?;
@@ -85,15 +108,13 @@ impl Study {
             ready.import_seconds,
             ready.load_seconds
         );
-        Ok(Self {
-            python: environment.python,
-            folder,
-            server: Mutex::new(Arc::new(server)),
-            unavailable: ready.unavailable,
-            facts,
-        })
+        let server = Mutex::new(Arc::new(server));
+        let runner = Runner::Forks(Forks { python: environment.python, folder, server });
+        Ok(Self { runner, unavailable: ready.unavailable, facts })
     }
+}
 
+impl Forks {
     /// The fork server, a fresh one if the last has died.
     pub(crate) async fn server(&self) -> Result<Arc<ForkServer>, ServerError> {
         let mut server = self.server.lock().await;

@@ -178,6 +178,9 @@ impl BlobStore {
         let bad = |why: String| BlobError::BadTree { digest: *digest, why };
         let tree: Tree = serde_json::from_slice(&bytes).map_err(|error| bad(error.to_string()))?;
         tree.entries.iter().try_for_each(TreeEntry::check_path).map_err(|error| bad(error.to_string()))?;
+        if let Some(path) = tree.conflict() {
+            return Err(bad(format!("`{path}` is there twice, or lies below a file or a link")));
+        }
         Ok(tree)
     }
 
@@ -262,6 +265,8 @@ fn copy_hashed(source: &mut File, to: &mut File) -> io::Result<(Digest, u64)> {
 
 #[cfg(test)]
 mod tests {
+    use ar_common::EntryKind;
+
     use super::*;
 
     #[test]
@@ -296,7 +301,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = BlobStore::open(folder.path()).unwrap();
         let file = store.put(b"x").unwrap();
-        let entry = |path: &str| TreeEntry { path: path.into(), digest: file, bytes: 1 };
+        let entry =
+            |path: &str| TreeEntry { path: path.into(), digest: file, bytes: 1, kind: EntryKind::Plain };
         let good = store.put_tree(vec![entry("b"), entry("a/c")]).unwrap();
         assert_eq!(store.read_tree(&good).unwrap().entries[0].path, "a/c");
         let bad = store.put_tree(vec![entry("../x")]).unwrap();

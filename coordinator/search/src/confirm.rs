@@ -101,7 +101,9 @@ fn share(grid: &Grid<'_>, history: &History<'_>, budget: Budget, agenda: &Agenda
     let each = if certain + agenda.votes() > kept { 0 } else { agenda.votes() };
     let room = if each > 0 { kept - certain - each } else { kept };
     let least = kept.min(budget.confirmation() as usize);
-    let squares = squares(grid, agenda, room.min(least / SQUARES));
+    // Of single runs a few say nothing of a square, and the candidate lacks them.
+    let for_squares = if history.folds > 1 { room.min(least / SQUARES) } else { 0 };
+    let squares = squares(grid, agenda, for_squares);
     let given_back = |(point, block): &&(Point, Block)| {
         history.find(point, *block).is_some_and(|e| e.observation.outcome.is_some() && e.cost == 0.0)
     };

@@ -41,7 +41,9 @@ impl Prior {
     pub(crate) fn of(history: &History<'_>, metric: &Metric, test_share: f64, terms: f64) -> Self {
         let (variance, freedom) = history.spread(metric, BEST);
         let known = (freedom > 0.0).then(|| (terms * variance, USUAL.min(freedom)));
-        Self { folds: history.folds, test_share, variance: known }
+        // Runs that share nothing are each new evidence.
+        let folds = if test_share == 0.0 { usize::MAX } else { history.folds };
+        Self { folds, test_share, variance: known }
     }
 }
 

@@ -151,13 +151,16 @@ struct Trial<'a> {
     of: Candidate<'a>,
     paired: Paired,
     test: PairedTest,
+    /// What is paired, in words: folds, or runs where each has one.
+    unit: &'static str,
 }
 
 impl<'a> Trial<'a> {
     fn new((metric, prior): (&Metric, Prior), of: Candidate<'a>, base: &Runs<'_>) -> Self {
         let paired = differences(metric, &of.runs, base);
         let test = paired_test(&paired.differences, prior, LEVEL);
-        Self { of, paired, test }
+        let unit = if of.runs.values().all(|run| fold_scores(run).len() == 1) { "runs" } else { "folds" };
+        Self { of, paired, test, unit }
     }
 
     fn beats_base(&self) -> bool {
@@ -249,14 +252,14 @@ fn said(metric: &Metric, trial: &Trial<'_>) -> String {
     let test = &trial.test;
     let p =
         if test.p_value < 0.001 { "p < 0.001".to_owned() } else { format!("p = {}", figure2(test.p_value)) };
-    let seen = format!("{p}, {} paired folds", test.pairs);
+    let seen = format!("{p}, {} paired {}", test.pairs, trial.unit);
     let difference = amount(metric, test.difference.abs());
     if trial.beats_base() {
         return format!("beats the base by {difference} ({seen})");
     }
     let side = if test.difference < 0.0 { "worse" } else { "better" };
     if test.pairs == 0 {
-        "shares no folds with it".to_owned()
+        format!("shares no {} with it", trial.unit)
     } else if test.difference == 0.0 {
         format!("scores the same ({seen})")
     } else {

@@ -8,14 +8,14 @@ pub mod results;
 mod run;
 mod show;
 
-use crate::cli::{Cli, Command};
+use crate::cli::Command;
 use crate::exit::Exit;
 use crate::{commands, local};
 
 use output::{Console, complain};
 
 /// Runs the command that was asked for.
-pub fn execute(cli: Cli) -> Exit {
+pub fn execute(command: Command) -> Exit {
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -24,7 +24,7 @@ pub fn execute(cli: Cli) -> Exit {
         }
     };
     let exit = runtime.block_on(async {
-        match cli.command {
+        match command {
             Command::Run(args) => run::run(*args).await,
             Command::Results(args) => print(commands::results::results(
                 &args.out,
@@ -35,6 +35,8 @@ pub fn execute(cli: Cli) -> Exit {
             Command::Explain(args) => print(commands::explain::explain(&args.out, &args.study, args.json)),
             Command::List(args) => print(commands::list::list(&args.out, args.json)),
             Command::Predict(args) => predict::predict(args).await,
+            // `main` runs it, before there is any thread.
+            Command::Supervise { .. } => Exit::Internal,
             Command::Worker(args) => match local::worker(args).await {
                 Ok(()) => Exit::Done,
                 Err(error) => {

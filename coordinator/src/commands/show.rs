@@ -1,11 +1,12 @@
 //! What `run` shows before it starts: the machine, the data, the task, the space.
 
 use ar_common::frames::Hardware;
-use ar_common::{Constraints, StudySpec, Tabular, Task, Workload};
+use ar_common::{BudgetBy, Constraints, StudySpec, Tabular, Task, Training, Workload};
 
 use super::output::Console;
 use crate::data::ColumnKind;
-use crate::intake::{Intake, Subject, Table};
+use crate::intake::{Intake, Project, Subject, Table};
+use crate::summary::columns;
 use crate::text;
 
 /// Options named of those left out for one reason, before "and n more".
@@ -37,7 +38,61 @@ fn lines(hardware: &Hardware, slots: u32, intake: &Intake) -> Vec<String> {
             lines.extend(space(&intake.spec));
             lines.extend(left_out(table));
         }
-        _ => lines.extend(space(&intake.spec)),
+        (Subject::Project(project), Workload::Training(training)) => {
+            lines.extend(script(project, training, &intake.spec));
+            lines.extend(knobs(project));
+            lines.extend(space(&intake.spec));
+        }
+        _ => {}
+    }
+    lines
+}
+
+fn script(project: &Project, training: &Training, spec: &StudySpec) -> Vec<String> {
+    let by = match &training.budget_by {
+        BudgetBy::Variable(name) => format!("in the variable {name}"),
+        BudgetBy::Constant { file, .. } => format!("as the constant TIME_BUDGET of {file}"),
+    };
+    let protected = match training.protect.is_empty() {
+        true => String::new(),
+        false => format!("; no run may change {}", training.protect.join(", ")),
+    };
+    vec![
+        format!("project   {}: {} files{protected}", training.path, project.files()),
+        format!("command   {}", training.command),
+        format!(
+            "time      {} s to train, told {by}, and {} s beyond to start and evaluate; then it is ended",
+            training.budget_seconds, training.startup_seconds
+        ),
+        format!(
+            "metric    {} ({}), as the script prints it; seed {}",
+            spec.metric.name,
+            better(spec),
+            spec.seed
+        ),
+    ]
+}
+
+fn better(spec: &StudySpec) -> &'static str {
+    match spec.metric.direction {
+        ar_common::Direction::Maximize => "higher is better",
+        ar_common::Direction::Minimize => "lower is better",
+    }
+}
+
+/// What is searched, and what is not.
+fn knobs(project: &Project) -> Vec<String> {
+    let mut rows = vec![["  constant", "now", "searched"].map(str::to_owned).to_vec()];
+    let row = |(file, knob): &(String, ar_source::Knobbed)| {
+        let (name, now) = (&knob.constant.name, text::cut(&knob.constant.text, LONGEST));
+        vec![format!("  {file}:{} {name}", knob.constant.line), now, knob.why.clone()]
+    };
+    rows.extend(project.knobs.iter().map(row));
+    let mut lines =
+        vec!["knobs     what is searched; --knob NAME=RANGE and --no-knob NAME change it".to_owned()];
+    lines.extend(columns(&rows));
+    for (file, constant) in &project.unsearched {
+        lines.push(format!("left out  {file}:{} {}: {}", constant.line, constant.name, constant.why));
     }
     lines
 }
@@ -76,13 +131,9 @@ fn task(table: &Table, tabular: &Tabular, spec: &StudySpec) -> Vec<String> {
         }
         Task::Regression => String::new(),
     };
-    let direction = match spec.metric.direction {
-        ar_common::Direction::Maximize => "higher is better",
-        ar_common::Direction::Minimize => "lower is better",
-    };
     vec![
         format!("task      {} of `{}` ({}){classes}", profile.task, profile.target, profile.task_reason),
-        format!("metric    {} ({direction}); change it with --metric", spec.metric.name),
+        format!("metric    {} ({}); change it with --metric", spec.metric.name, better(spec)),
         format!("splits    {} folds, seed {}; {}", tabular.splits.folds, spec.seed, profile.holdout_reason),
     ]
 }

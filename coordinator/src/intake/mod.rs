@@ -1,16 +1,20 @@
 //! From flags or a `study.toml` to one [`StudySpec`] and the files that its attempts need.
 
+mod project;
+mod snapshot;
 mod table;
 
 use std::path::{Path, PathBuf};
 
-use ar_common::{Digest, StudySpec};
+use ar_common::{Digest, StudySpec, Workload};
 use ar_net::{BlobError, BlobStore};
 
 use crate::catalog::CatalogError;
 use crate::cli::RunArgs;
 use crate::data::DataError;
 
+pub use project::Project;
+pub use snapshot::ProjectError;
 pub use table::Table;
 
 /// A study ready to be submitted.
@@ -27,6 +31,8 @@ pub struct Intake {
 pub enum Subject {
     /// A table.
     Table(Box<Table>),
+    /// A folder with a training script.
+    Project(Box<Project>),
 }
 
 /// Why there is no study. Each line says what to do.
@@ -35,6 +41,9 @@ pub enum IntakeError {
     /// The data.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// The project.
+    #[error(transparent)]
+    Project(#[from] ProjectError),
     /// A flag.
     #[error("{0}")]
     Flag(String),
@@ -63,11 +72,23 @@ pub enum IntakeError {
 /// When the data, a flag or the study file cannot be used.
 pub fn compile(args: &RunArgs) -> Result<Intake, IntakeError> {
     let is_study = args.input.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"));
+    if project::is_project(&args.input) {
+        return project::from_flags(args);
+    }
+    if let Some(flag) = args.training.given() {
+        return Err(IntakeError::Flag(format!(
+            "{flag} is for training scripts, and {} is no folder with one",
+            args.input.display()
+        )));
+    }
     if !is_study {
         return table::from_flags(args);
     }
     let spec = read_study(&args.input)?;
-    table::from_study(args, spec)
+    match spec.workload {
+        Workload::Tabular(_) => table::from_study(args, spec),
+        Workload::Training(_) => project::from_study(args, spec),
+    }
 }
 
 /// Reads a `study.toml`.
@@ -94,6 +115,7 @@ impl Intake {
     pub fn store(&self, blobs: &BlobStore) -> Result<Digest, IntakeError> {
         match &self.subject {
             Subject::Table(table) => table.store(&self.spec, blobs),
+            Subject::Project(project) => project.store(&self.spec, blobs),
         }
     }
 
@@ -101,6 +123,7 @@ impl Intake {
     pub fn rows(&self) -> Option<u64> {
         match &self.subject {
             Subject::Table(table) => Some(table.profile.rows as u64),
+            Subject::Project(_) => None,
         }
     }
 }

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use ar_common::{
-    Budget, Constraints, Digest, Limits, SearchSpec, Space, StudySpec, Tabular, TreeEntry, Workload,
+    Budget, Constraints, Digest, EntryKind, Limits, SearchSpec, Space, StudySpec, Tabular, TreeEntry,
+    Workload,
 };
 use ar_net::BlobStore;
 
@@ -215,14 +216,15 @@ impl Table {
         if spec.tabular().is_none_or(|tabular| tabular.data.content != digest) {
             return Err(IntakeError::Moving(self.path.clone()));
         }
-        entries.push(TreeEntry { path: "data.csv".to_owned(), digest, bytes });
+        entries.push(TreeEntry { path: "data.csv".to_owned(), digest, bytes, kind: EntryKind::Plain });
         let study = data::study_json(&self.profile, spec.seed).to_string();
         let small = [
             ("study.json".to_owned(), study.as_bytes()),
             ("requirements.lock".to_owned(), ar_runner::REQUIREMENTS.as_bytes()),
         ];
         for (path, content) in small.into_iter().chain(ar_runner::files()) {
-            entries.push(TreeEntry { path, digest: blobs.put(content)?, bytes: content.len() as u64 });
+            let (digest, bytes) = (blobs.put(content)?, content.len() as u64);
+            entries.push(TreeEntry { path, digest, bytes, kind: EntryKind::Plain });
         }
         Ok(blobs.put_tree(entries)?)
     }

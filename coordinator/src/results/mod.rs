@@ -9,6 +9,7 @@ mod find;
 mod html;
 mod judgement;
 mod report;
+mod script;
 mod table;
 
 use std::io;
@@ -63,6 +64,10 @@ fn write_best(folder: &Path, report: &Report, state: &State, blobs: &BlobStore) 
     let Some(study) = state.studies.get(&StudyId(report.study.id.clone())) else {
         return Ok(());
     };
+    if let Some(training) = study.spec.training() {
+        script::write(folder, training, &study.tree, &verdict.winner, blobs)?;
+        return write_winner(folder, report, verdict);
+    }
     let is_winner = |e: &&Experiment| e.block == Block::Refit && e.runs(&verdict.winner, &verdict.members);
     let refit = state.experiments_of(study).filter(is_winner);
     let Some(measures) = refit.last().and_then(|e| e.outcome()).and_then(Outcome::measures) else {
@@ -73,6 +78,11 @@ fn write_best(folder: &Path, report: &Report, state: &State, blobs: &BlobStore) 
         let bytes = blobs.read(&artifact.digest).map_err(io::Error::other)?;
         durable::write(&folder.join(plain(&artifact.name)), &bytes)?;
     }
+    write_winner(folder, report, verdict)
+}
+
+/// Says which configuration was handed over.
+fn write_winner(folder: &Path, report: &Report, verdict: &VerdictPart) -> io::Result<()> {
     let mut winner = serde_json::json!({
         "config": verdict.winner,
         "label": verdict.winner_label,

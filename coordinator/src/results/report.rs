@@ -88,6 +88,11 @@ pub struct StudyPart {
 }
 
 impl StudyPart {
+    /// Whether it is of a training script, not of a table.
+    pub fn is_training(&self) -> bool {
+        self.task == "training"
+    }
+
     /// How much of the budget was used, as people read it.
     pub fn used(&self) -> String {
         let digits = usize::from(self.spent.fract() != 0.0);
@@ -124,6 +129,9 @@ pub struct ExperimentPart {
     pub predict_ms: Option<f64>,
     /// Largest resident memory of its process, bytes.
     pub peak_memory: Option<u64>,
+    /// What else a training script printed in its summary, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub figures: BTreeMap<String, f64>,
     /// Whether this run keeps to the constraints; absent if nothing was measured.
     #[serde(default)]
     pub feasible: Option<bool>,
@@ -385,6 +393,7 @@ fn experiment_part(experiment: &Experiment, base: &Config, constraints: &Constra
         seconds: seconds.and_then(finite),
         predict_ms: measures.and_then(|m| constraints.predict_ms(&[m])),
         peak_memory: measures.and_then(|m| m.peak_memory),
+        figures: measures.and_then(|m| m.figures.as_deref().cloned()).unwrap_or_default(),
         feasible: measures.map(|m| constraints.allow(&[m])),
         mode: experiment.mode.name().to_owned(),
         why: experiment.reason.clone(),

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::Command;
 
-use super::{EnvironmentError, interpreter};
+use super::{EnvironmentError, Request, interpreter};
 use crate::output::{Bounded, one_line};
 
 /// What makes the environment.
@@ -51,7 +51,7 @@ impl Installer {
     pub(super) async fn make(
         &self,
         folder: &Path,
-        lock: &str,
+        request: &Request<'_>,
         progress: &(impl Fn(String) + Send + Sync),
     ) -> Result<(), EnvironmentError> {
         let log_path = folder.with_extension("log");
@@ -76,9 +76,9 @@ impl Installer {
             }
         }
         let requirements = folder.join("requirements.lock");
-        std::fs::write(&requirements, lock).map_err(failed)?;
+        std::fs::write(&requirements, request.lock).map_err(failed)?;
         let python = folder.join("bin").join("python");
-        let mut install = self.install(&python);
+        let mut install = self.install(&python, request.complete);
         install.arg("-r").arg(&requirements);
         run(&mut install, &mut log, progress).await.map_err(install_error)?;
         progress("compiling the Python packages".to_owned());
@@ -92,23 +92,25 @@ impl Installer {
         Ok(())
     }
 
-    /// The command that installs, but for what it installs.
-    fn install(&self, python: &Path) -> Command {
-        match self {
+    /// The command that installs, but for what it installs. Of a complete list every package has a wheel.
+    fn install(&self, python: &Path, complete: bool) -> Command {
+        let mut command = match self {
             Self::Uv(uv) => {
                 let mut command = Command::new(uv);
-                command
-                    .args(["pip", "install", "--no-deps", "--only-binary", ":all:", "--python"])
-                    .arg(python);
+                command.args(["pip", "install", "--python"]).arg(python);
                 command
             }
             Self::Pip { .. } => {
                 let mut command = Command::new(python);
-                command.args(["-m", "pip", "install", "--no-deps", "--no-compile", "--only-binary", ":all:"]);
+                command.args(["-m", "pip", "install", "--no-compile"]);
                 command.args(["--progress-bar", "off", "--no-input", "--disable-pip-version-check"]);
                 command
             }
+        };
+        if complete {
+            command.args(["--no-deps", "--only-binary", ":all:"]);
         }
+        command
     }
 }
 

@@ -30,8 +30,10 @@ const COMPLETE: &str = "complete";
 /// What is asked for.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
-    /// The pinned requirements, as pip reads them.
+    /// The requirements, as pip reads them.
     pub lock: &'a str,
+    /// Whether they name everything that is needed, each with its version; if not, what they depend on is installed, too.
+    pub complete: bool,
     /// The folder where environments are kept.
     pub cache: &'a Path,
     /// The user's own interpreter, into which nothing is installed.
@@ -136,7 +138,8 @@ pub async fn ensure(
         return own(python).await;
     }
     let installer = Installer::find().await?;
-    let key = blake3::hash(format!("1\n{}\n{}", installer.describe(), request.lock).as_bytes()).to_hex();
+    let form = if request.complete { "1" } else { "1, with dependencies" };
+    let key = blake3::hash(format!("{form}\n{}\n{}", installer.describe(), request.lock).as_bytes()).to_hex();
     let home = request.cache.join("environments");
     let failed = |path: &Path| {
         let path = path.to_owned();
@@ -156,7 +159,7 @@ pub async fn ensure(
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&folder)(error)),
         _ => {}
     }
-    installer.make(&folder, request.lock, &progress).await?;
+    installer.make(&folder, request, &progress).await?;
     let version = interpreter::version(&python)
         .await
         .map_err(|why| EnvironmentError::NotPython { python: python.clone(), why })?;
@@ -226,7 +229,7 @@ mod tests {
 
     async fn own_error(python: &Path) -> String {
         let folder = tempfile::tempdir().unwrap();
-        let request = Request { lock: "", cache: folder.path(), python: Some(python) };
+        let request = Request { lock: "", complete: true, cache: folder.path(), python: Some(python) };
         ensure(&request, |_| {}).await.unwrap_err().to_string()
     }
 

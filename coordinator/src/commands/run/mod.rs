@@ -97,7 +97,9 @@ async fn execute(args: &RunArgs) -> Result<Exit, RunError> {
         return Ok(Exit::Done);
     }
     let hardware = local::hardware();
-    let slots = args.slots.unwrap_or(hardware.cores).max(1);
+    // A training script takes the machine for itself.
+    let most = if intake.spec.training().is_some() { 1 } else { hardware.cores };
+    let slots = args.slots.unwrap_or(most).max(1);
     show::study(console, &hardware, slots, &intake);
 
     let place = Place::open(&args.out)?;

@@ -126,6 +126,7 @@ fn measures() -> Measures {
         }),
         artifacts: vec![Artifact { name: "model.bin".into(), digest: Digest::of(b"model") }],
         members: Vec::new(),
+        figures: None,
     }
 }
 

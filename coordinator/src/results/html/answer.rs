@@ -89,6 +89,9 @@ fn figures(report: &Report, verdict: &VerdictPart) -> String {
 }
 
 fn sealed(report: &Report) -> String {
+    if report.study.is_training() {
+        return "<p><b>Self-reported:</b> every score is what the script itself printed.</p>".to_owned();
+    }
     let Some(holdout) = &report.holdout else {
         let why = match (&report.holdout_reason, report.study.holdout) {
             (_, None) => "no rows were kept aside, so every score here was seen by the search",

@@ -54,6 +54,7 @@ fn experiment(i: usize, score: Option<f64>, outcome: &str) -> ExperimentPart {
         seconds: score.map(|_| 0.1 + i as f64),
         predict_ms: score.map(|_| 1.0),
         peak_memory: score.map(|_| 1 << 27),
+        figures: Default::default(),
         feasible: score.map(|_| true),
         mode: "EXPLORE".into(),
         why: "because".into(),

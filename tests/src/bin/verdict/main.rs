@@ -91,7 +91,7 @@ async fn bench(args: &Args, figures: &Figures) -> Result<bool, BenchError> {
 /// The interpreter of the program's own environment.
 async fn python(figures: &Figures) -> Result<PathBuf, BenchError> {
     let cache = environment::default_cache().unwrap_or_else(std::env::temp_dir);
-    let request = Request { lock: ar_runner::REQUIREMENTS, cache: &cache, python: None };
+    let request = Request { lock: ar_runner::REQUIREMENTS, complete: true, cache: &cache, python: None };
     // The program is asked for the same and finds it there.
     Ok(environment::ensure(&request, |step| figures.note(&step)).await?.python)
 }

@@ -1,0 +1,316 @@
+//! Training scripts, with real processes: what is searched, how runs end, and what is left of them.
+//!
+//! The scripts are of a few lines of shell; what is searched is a Python file beside them, whose constant they read.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use ar_tests::processes;
+use ar_tests::run::{self, Running, is_experiment};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The score is the constant: the lower, the better.
+const GOOD: &str = "lr=$(sed -n 's/^LR = \\([0-9.e-]*\\).*/\\1/p' train.py)
+printf 'step 00001 | loss: 5.0\\rstep 00002 | loss: 4.0\\n'
+printf -- '---\\nval_bpb:  %s\\nnum_steps: 7\\nseed: %s\\nbudget: %s\\n' $lr $SEED $TIME_BUDGET
+";
+
+struct Project {
+    home: TempDir,
+}
+
+impl Project {
+    fn new(script: &str) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let project = Self { home };
+        project.write("train.py", "# caf\u{e9}\r\nLR = 0.05  # rate\r\nSEED = 1\r\n");
+        project.write("prepare.py", "FIXED = 1\n");
+        project.write("train.sh", script);
+        project.write(".gitignore", "*.ckpt\n");
+        project.write("large.ckpt", "not ours");
+        project
+    }
+
+    fn root(&self) -> PathBuf {
+        self.home.path().join("project")
+    }
+
+    fn out(&self) -> PathBuf {
+        self.home.path().join("out")
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        fs::create_dir_all(self.root()).unwrap();
+        fs::write(self.root().join(path), text).unwrap();
+    }
+
+    /// Every file of the user's tree with its content.
+    fn tree(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        let files = fs::read_dir(self.root()).unwrap().map(|entry| entry.unwrap().path());
+        files.map(|path| (path.clone(), fs::read(path).unwrap())).collect()
+    }
+
+    fn arguments(&self, more: &[&str]) -> Vec<String> {
+        let fixed = ["--train", "sh train.sh", "--budget-variable", "TIME_BUDGET", "--sampler", "random"];
+        let (root, out) = (self.root(), self.out());
+        let places = ["run", root.to_str().unwrap(), "--out", out.to_str().unwrap()];
+        places.iter().chain(&fixed).chain(more).map(|text| (*text).to_owned()).collect()
+    }
+
+    fn run(&self, more: &[&str]) -> Output {
+        let arguments = self.arguments(more);
+        run::finish(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    fn start(&self, more: &[&str]) -> Running {
+        let arguments = self.arguments(more);
+        Running::start(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    fn results(&self) -> Value {
+        serde_json::from_slice(&fs::read(self.results_folder().join("results.json")).unwrap()).unwrap()
+    }
+
+    fn results_folder(&self) -> PathBuf {
+        let mut folders = fs::read_dir(self.out()).unwrap().map(|entry| entry.unwrap().path());
+        folders.find(|path| path.join("results.json").is_file()).expect("a results folder")
+    }
+
+    /// Nothing runs that belongs to this project, and no workspace is left.
+    fn nothing_left(&self) {
+        let home = self.home.path();
+        processes::wait_until("nothing of the run is left", || processes::of(home).is_empty());
+        let attempts = self.out().join("store/worker/attempts");
+        let left: Vec<_> = fs::read_dir(attempts).map(|all| all.flatten().collect()).unwrap_or_default();
+        assert!(left.is_empty(), "workspaces are removed: {left:?}");
+    }
+}
+
+/// How one run of `script` ends: the outcome and its reason.
+fn ends(script: &str, more: &[&str]) -> (String, String) {
+    let project = Project::new(script);
+    let before = project.tree();
+    let flags = ["--budget", "1", "--rounds", "1"];
+    let ended = project.run(&[&flags[..], more].concat());
+    assert!(matches!(ended.status.code(), Some(0 | 1)), "{}", run::stderr(&ended));
+    project.nothing_left();
+    assert_eq!(project.tree(), before, "the user's tree is as it was");
+    let results = project.results();
+    let experiment = &results["experiments"][0];
+    let text = |name: &str| experiment[name].as_str().unwrap_or_default().to_owned();
+    (text("outcome"), text("reason"))
+}
+
+#[test]
+fn a_script_is_searched_and_the_best_file_is_handed_over() {
+    let project = Project::new(GOOD);
+    let before = project.tree();
+    let ended = project.run(&["--time-budget", "7s", "--budget", "14", "--rounds", "3", "--seed", "5"]);
+    assert_eq!(ended.status.code(), Some(0), "{}", run::stderr(&ended));
+    let said = run::stdout(&ended);
+    assert!(said.contains("train.py:2 LR") && said.contains("0.00625 to 0.4"), "{said}");
+    assert!(said.contains("SEED: it is a seed"), "{said}");
+    project.nothing_left();
+    assert_eq!(project.tree(), before, "the user's tree is as it was");
+
+    let results = project.results();
+    let experiments = results["experiments"].as_array().unwrap();
+    assert_eq!(experiments.len(), 42);
+    for experiment in experiments {
+        let option = experiment["config"]["LR"].as_str().unwrap();
+        let value: f64 = if option == "base" { 0.05 } else { option.parse().unwrap() };
+        assert_eq!(experiment["score"].as_f64(), Some(value), "{experiment}");
+        let repeat = experiment["block"]["repeat"].as_u64().unwrap();
+        assert_eq!(experiment["figures"]["seed"].as_f64(), Some(5.0 + repeat as f64), "{experiment}");
+        assert_eq!(experiment["figures"]["budget"].as_f64(), Some(7.0));
+    }
+    let verdict = &results["verdict"];
+    assert_eq!(verdict["beats_base"], true, "{}", verdict["text"]);
+    let option = verdict["winner"]["LR"].as_str().unwrap();
+    let best = fs::read_to_string(project.results_folder().join("best/train.py")).unwrap();
+    assert_eq!(
+        best,
+        format!("# caf\u{e9}\r\nLR = {option}  # rate\r\nSEED = 1\r\n"),
+        "and nothing else changed"
+    );
+    let table = fs::read_to_string(project.results_folder().join("results.tsv")).unwrap();
+    assert!(table.starts_with("experiment\tval_bpb\tmemory_gb\tstatus\tdescription"), "{table}");
+}
+
+#[test]
+fn a_bad_metric_is_an_outcome_with_a_reason() {
+    let cases = [
+        ("echo FAIL", "no metric", "FAIL"),
+        ("echo hello", "no metric", "no line `val_bpb: NUMBER`"),
+        ("printf -- '---\\nval_bpb: nan\\n'", "no metric", "NaN"),
+        ("printf -- '---\\nval_bpb: good\\n'", "no metric", "`good`"),
+        ("printf -- '---\\nval_bpb: 1\\nval_bpb: 2\\n'", "no metric", "printed 2 times"),
+        ("printf -- '---\\nval_bpb: 1\\n'; exit 3", "crashed", "exit code 3"),
+        ("echo Traceback; echo 'ValueError: no' >&2; exit 1", "crashed", "it last said: ValueError: no"),
+        ("kill -9 $$", "crashed", "signal 9"),
+        ("printf -- '---\\nval_bpb: 1\\n'; echo x >> prepare.py", "no metric", "`prepare.py` is protected"),
+        (
+            "printf -- '---\\nval_bpb: 1\\n'; rm prepare.py; ln -s /etc/passwd prepare.py",
+            "no metric",
+            "protected",
+        ),
+    ];
+    for (script, outcome, reason) in cases {
+        let (found, why) = ends(script, &[]);
+        assert_eq!(found, outcome, "{script}: {why}");
+        assert!(why.contains(reason), "{script}: {why}");
+    }
+}
+
+#[test]
+fn a_run_that_does_not_end_is_ended_with_all_that_it_started() {
+    let short = ["--time-budget", "1s", "--startup", "1s"];
+    let stubborn = "trap '' TERM; setsid sh -c 'trap \"\" TERM; while :; do sleep 1000; done' & sleep 1000 & \
+                    while :; do sleep 1000; done";
+    let (outcome, why) = ends(stubborn, &short);
+    assert_eq!(outcome, "timed out", "{why}");
+    let (outcome, why) = ends("sleep 1000", &short);
+    assert_eq!(outcome, "timed out", "{why}");
+}
+
+#[test]
+fn a_result_counts_whoever_still_holds_the_pipe() {
+    let held = format!("{GOOD}setsid sleep 1000 & sleep 1000 & exit 0");
+    assert_eq!(ends(&held, &[]).0, "done");
+    let orphaned = format!("{GOOD}(setsid sh -c 'sleep 1000 & sleep 1000' &) ; exit 0");
+    assert_eq!(ends(&orphaned, &[]).0, "done");
+}
+
+#[test]
+fn output_without_end_bytes_that_are_no_text_and_other_line_ends_do_no_harm() {
+    let (outcome, why) = ends(&format!("head -c 1500000000 /dev/zero\necho\n{GOOD}"), &[]);
+    assert_eq!(outcome, "done", "{why}");
+    let (outcome, why) = ends("printf '\\377\\376 caf\\351\\r\\n---\\r\\nval_bpb: 1.5\\r\\n'", &[]);
+    assert_eq!(outcome, "done", "{why}");
+}
+
+#[test]
+fn secrets_of_the_worker_stay_with_it() {
+    let project = Project::new("printf -- '---\\nval_bpb: %s\\n' \"${OPENAI_API_KEY:-1.25}\"");
+    let arguments = project.arguments(&["--budget", "1", "--rounds", "1"]);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let ended = run::command(&arguments).env("OPENAI_API_KEY", "0.5").output().unwrap();
+    assert_eq!(ended.status.code(), Some(0), "{}", run::stderr(&ended));
+    assert_eq!(project.results()["experiments"][0]["score"].as_f64(), Some(1.25));
+}
+
+/// Kills what `victim` names once an experiment runs that has begun to train; returns whether the run ended by it.
+fn killed(victim: impl Fn(&Project, &Running) -> i32) -> Project {
+    let slow = format!("{GOOD}touch \"$AR_WORKSPACE/begun\"; sleep 2");
+    let project = Project::new(&slow);
+    let before = project.tree();
+    let flags = ["--budget", "3", "--rounds", "1"];
+    let mut running = project.start(&flags);
+    running.until(is_experiment).expect("the base ends");
+    let begun = || {
+        let attempts = fs::read_dir(project.out().join("store/worker/attempts"));
+        attempts.into_iter().flatten().flatten().any(|attempt| attempt.path().join("begun").exists())
+    };
+    processes::wait_until("a run has begun", begun);
+    processes::kill_9(victim(&project, &running));
+    let (code, _) = running.end();
+    if code != Some(0) {
+        assert_eq!(project.run(&flags).status.code(), Some(0), "the same command goes on");
+    }
+    project.nothing_left();
+    assert_eq!(project.tree(), before, "the user's tree is as it was");
+    let results = project.results();
+    let experiments = results["experiments"].as_array().unwrap();
+    assert_eq!(experiments.len(), 3, "{results}");
+    assert!(experiments.iter().all(|e| e["outcome"] == "done"), "{results}");
+    let again = experiments.iter().filter(|e| e["attempts"].as_u64() > Some(1)).count();
+    assert!(again > 0, "the kill was felt: an experiment ran again");
+    project
+}
+
+#[test]
+fn a_killed_coordinator_leaves_nothing_running_and_loses_nothing() {
+    killed(|_, running| running.pid());
+}
+
+#[test]
+fn a_killed_worker_leaves_nothing_running_and_loses_nothing() {
+    killed(|project, _| {
+        let is_worker = |process: &processes::Process| process.command.contains(" worker ");
+        let worker = processes::of(project.home.path()).into_iter().find(is_worker);
+        worker.expect("there is a worker").pid
+    });
+}
+
+#[test]
+fn two_studies_of_one_folder_do_not_meet() {
+    let project = Project::new(&format!("{GOOD}sleep 0.2"));
+    let before = project.tree();
+    let other = project.home.path().join("other");
+    let flags = ["--budget", "4", "--rounds", "1"];
+    let first = project.start(&flags);
+    let mut arguments = project.arguments(&["--budget", "4", "--rounds", "1", "--seed", "9"]);
+    let place = arguments.iter().position(|a| a == "--out").unwrap() + 1;
+    arguments[place] = other.to_str().unwrap().to_owned();
+    let second = run::finish(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(second.status.code(), Some(0), "{}", run::stderr(&second));
+    let (code, said) = first.end();
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(project.tree(), before);
+    project.nothing_left();
+}
+
+#[test]
+fn an_edited_project_is_another_study_and_a_study_file_holds_to_its_project() {
+    let project = Project::new(GOOD);
+    let flags = ["--budget", "1", "--rounds", "1"];
+    let printed = project.run(&[&flags[..], &["--dry-run"]].concat());
+    let study = project.home.path().join("study.toml");
+    fs::write(&study, &printed.stdout).unwrap();
+    let out = project.out();
+    let again = || run::finish(&["run", study.to_str().unwrap(), "--out", out.to_str().unwrap()]);
+    let ended = again();
+    assert_eq!(ended.status.code(), Some(0), "{}", run::stderr(&ended));
+    let first = project.results_folder();
+    project.write("prepare.py", "FIXED = 2\n");
+    let refused = again();
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(run::stderr(&refused).contains("has changed since it was written"), "{}", run::stderr(&refused));
+    assert_eq!(project.run(&flags).status.code(), Some(0));
+    let folders = fs::read_dir(&out).unwrap().flatten().filter(|e| e.path().join("results.json").is_file());
+    assert_eq!(folders.filter(|e| e.path() != first).count(), 1, "a new hash, never a stale score");
+}
+
+#[test]
+fn what_cannot_be_searched_is_one_line_and_nothing_is_written() {
+    let refused = |prepare: &dyn Fn(&Path), more: &[&str], reason: &str| {
+        let project = Project::new(GOOD);
+        prepare(&project.root());
+        let before = project.tree();
+        let ended = project.run(more);
+        let said = run::stderr(&ended);
+        assert_eq!(ended.status.code(), Some(2), "{more:?}: {said}");
+        assert_eq!(said.trim_end().lines().count(), 1, "{said}");
+        assert!(said.contains(reason), "{said}");
+        assert_eq!(project.tree(), before);
+        assert!(!project.out().exists(), "nothing is written");
+    };
+    let nothing = |_: &Path| {};
+    refused(&nothing, &["--edit", "gone.py"], "--edit gone.py");
+    refused(&nothing, &["--edit", "train.sh"], ".py and .rs");
+    refused(&nothing, &["--knob", "SEED=1..9"], "seed");
+    refused(&nothing, &["--knob", "MISSING=1..9"], "MISSING");
+    refused(&nothing, &["--knob", "LR=9..1"], "LR");
+    refused(&nothing, &["--no-knob", "LR"], "no constant that can be searched");
+    refused(&nothing, &["--protect", "gone.py"], "--protect gone.py");
+    refused(&nothing, &["--metric", "speed"], "--direction");
+    refused(&nothing, &["--metric-regex", "("], "--metric-regex");
+    refused(&|root| fs::write(root.join("train.py"), "def f(:\n").unwrap(), &[], "train.py");
+    let table =
+        run::finish(&["run", run::example("heart-statlog.csv").to_str().unwrap(), "--time-budget", "5s"]);
+    assert_eq!(table.status.code(), Some(2));
+    assert!(run::stderr(&table).contains("--time-budget is for training scripts"), "{}", run::stderr(&table));
+}

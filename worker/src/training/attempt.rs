@@ -1,0 +1,312 @@
+//! One training run: a copy of the project, its command under a supervisor, its output read as it passes.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ar_common::frames::Grant;
+use ar_common::{Block, BudgetBy, Measures, Outcome};
+use ar_net::BlobStore;
+use ar_worker_core::Input;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::unix::pipe;
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::sync::mpsc;
+
+use super::summary::Reader;
+use super::{Project, workspace};
+use crate::attempt::StopOrder;
+use crate::output::Bounded;
+use crate::{process, supervise};
+
+/// How often memory is looked at.
+const SAMPLE: Duration = Duration::from_millis(500);
+/// How long a script may linger after its summary before it is ended; its result counts.
+const LINGER: Duration = Duration::from_secs(30);
+/// Bytes in a mebibyte.
+const MIB: u64 = 1 << 20;
+/// Variables of the worker that a script may see. API keys and the like are not among them.
+const ALLOWED: [&str; 16] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TZ",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    "SSL_CERT_FILE",
+    "CUDA_VISIBLE_DEVICES",
+    "CUDA_HOME",
+    "CONDA_PREFIX",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+];
+
+/// What an attempt needs beside its grant.
+pub(crate) struct Surroundings {
+    pub(crate) project: Arc<Project>,
+    /// A folder of its own, removed afterwards.
+    pub(crate) folder: PathBuf,
+    pub(crate) blobs: BlobStore,
+    /// Bytes it may take when the study names no limit.
+    pub(crate) memory: u64,
+    /// What starts a supervisor, before the command that it is to run.
+    pub(crate) supervisor: Vec<OsString>,
+    pub(crate) inputs: mpsc::UnboundedSender<Input>,
+}
+
+/// Runs an attempt to its end and reports it.
+pub(crate) async fn run(grant: Grant, surroundings: Surroundings, stops: mpsc::UnboundedReceiver<StopOrder>) {
+    let (lease, inputs, folder) = (grant.lease, surroundings.inputs.clone(), surroundings.folder.clone());
+    let outcome = match laid_out(&grant, &surroundings).await {
+        Ok(()) => match Attempt::start(&grant, &surroundings) {
+            Ok(attempt) => {
+                let _ = inputs.send(Input::Started { lease });
+                let outcome = attempt.watch(stops).await;
+                checked(&grant, &surroundings, outcome).await
+            }
+            Err(error) => Outcome::Crashed { reason: format!("the command could not be started: {error}") },
+        },
+        Err(reason) => Outcome::Crashed { reason },
+    };
+    let removed = tokio::task::spawn_blocking(move || match std::fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!(folder = %folder.display(), %error, "cannot remove an attempt's folder");
+        }
+        _ => {}
+    });
+    let _ = removed.await;
+    // The session outlives its attempts, unless the process is ending.
+    let _ = inputs.send(Input::Ended { lease, outcome });
+}
+
+async fn laid_out(grant: &Grant, surroundings: &Surroundings) -> Result<(), String> {
+    let (config, folder, blobs) =
+        (grant.config.clone(), surroundings.folder.clone(), surroundings.blobs.clone());
+    let project = Arc::clone(&surroundings.project);
+    let made = tokio::task::spawn_blocking(move || {
+        workspace::make(&blobs, &project.tree, &project.job.training, &config, &folder)
+    });
+    match made.await {
+        Ok(made) => made.map_err(|error| format!("its folder could not be made: {error}")),
+        Err(error) => Err(format!("its folder could not be made: {error}")),
+    }
+}
+
+/// The outcome, unless a file was changed that no run may change.
+async fn checked(grant: &Grant, surroundings: &Surroundings, outcome: Outcome) -> Outcome {
+    if !matches!(outcome, Outcome::Done(_)) {
+        return outcome;
+    }
+    let (config, folder, blobs) =
+        (grant.config.clone(), surroundings.folder.clone(), surroundings.blobs.clone());
+    let project = Arc::clone(&surroundings.project);
+    let tampered = tokio::task::spawn_blocking(move || {
+        workspace::tampered(&blobs, &project.tree, &project.job.training, &config, &folder)
+    });
+    match tampered.await {
+        Ok(None) => outcome,
+        Ok(Some(path)) => {
+            Outcome::NoMetric { reason: format!("`{path}` is protected, and the run changed it") }
+        }
+        Err(error) => {
+            Outcome::NoMetric { reason: format!("the protected files could not be checked: {error}") }
+        }
+    }
+}
+
+struct Attempt {
+    began: Instant,
+    /// Bytes that all its processes together may hold.
+    memory: u64,
+    supervisor: Child,
+    /// Open for as long as the run is wanted.
+    hand: Option<ChildStdin>,
+    pid: Option<i32>,
+    output: pipe::Receiver,
+    reader: Reader,
+    said: Bounded,
+    peak_memory: u64,
+    over_memory: bool,
+    kill_at: Option<Instant>,
+}
+
+impl Attempt {
+    fn start(grant: &Grant, surroundings: &Surroundings) -> io::Result<Self> {
+        let Surroundings { project, folder, memory, supervisor, .. } = surroundings;
+        let (program, arguments) = supervisor.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+        let (read, write) = io::pipe()?;
+        let mut command = Command::new(program);
+        command.args(arguments).arg("--").args(["sh", "-c", &project.job.training.command]);
+        command.env_clear().envs(environment(project, grant, folder)).current_dir(folder);
+        command.stdin(Stdio::piped()).stdout(write.try_clone()?).stderr(write).process_group(0);
+        let mut supervisor = command.spawn()?;
+        // The write ends that this process still has would keep the stream from ending.
+        drop(command);
+        let hand = supervisor.stdin.take();
+        let pid = supervisor.id().and_then(|pid| i32::try_from(pid).ok());
+        Ok(Self {
+            began: Instant::now(),
+            memory: grant.memory.unwrap_or(*memory),
+            supervisor,
+            hand,
+            pid,
+            output: pipe::Receiver::from_owned_fd(OwnedFd::from(read))?,
+            reader: Reader::new(&project.job.metric.name, project.regex.clone()),
+            said: Bounded::default(),
+            peak_memory: 0,
+            over_memory: false,
+            kill_at: None,
+        })
+    }
+
+    async fn watch(mut self, mut stops: mpsc::UnboundedReceiver<StopOrder>) -> Outcome {
+        let mut sample = tokio::time::interval(SAMPLE);
+        let mut bytes = vec![0; 64 * 1024];
+        let mut open = true;
+        loop {
+            let kill_at = self.kill_at;
+            tokio::select! {
+                ended = self.supervisor.wait() => {
+                    let seconds = self.began.elapsed().as_secs_f64();
+                    self.drain(&mut bytes);
+                    return self.conclude(ended, seconds);
+                }
+                read = self.output.read(&mut bytes), if open => match read {
+                    Ok(read) if read > 0 => self.take(bytes.get(..read).unwrap_or_default()),
+                    _ => open = false,
+                },
+                Some(grace) = stops.recv() => self.stop(grace).await,
+                () = until(kill_at) => self.kill(),
+                _ = sample.tick() => self.sample(),
+            }
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        self.said.push(bytes);
+        self.reader.push(bytes);
+        if self.reader.has_score() {
+            self.end_by(Instant::now() + LINGER);
+        }
+    }
+
+    fn end_by(&mut self, at: Instant) {
+        self.kill_at = Some(self.kill_at.map_or(at, |earlier| earlier.min(at)));
+    }
+
+    async fn stop(&mut self, grace: Duration) {
+        if let Some(hand) = self.hand.as_mut().filter(|_| !grace.is_zero()) {
+            // A supervisor that is gone needs no word.
+            let _ = hand.write_all(&[supervise::TERMINATE]).await;
+        }
+        self.end_by(Instant::now() + grace);
+    }
+
+    /// Lets go: the supervisor ends everything.
+    fn kill(&mut self) {
+        self.hand = None;
+        self.kill_at = None;
+    }
+
+    fn sample(&mut self) {
+        let Some(pid) = self.pid else { return };
+        let held = process::members(pid).into_iter().filter_map(process::resident).sum();
+        self.peak_memory = self.peak_memory.max(held);
+        if held > self.memory {
+            self.over_memory = true;
+            self.kill();
+        }
+    }
+
+    /// Reads what is left in the pipe. Nobody writes any more.
+    fn drain(&mut self, bytes: &mut [u8]) {
+        while let Ok(read) = self.output.try_read(bytes) {
+            match bytes.get(..read).filter(|read| !read.is_empty()) {
+                Some(read) => self.take(read),
+                None => return,
+            }
+        }
+    }
+
+    fn conclude(self, ended: io::Result<ExitStatus>, seconds: f64) -> Outcome {
+        if let Some(pid) = self.pid {
+            // Should the supervisor itself have been killed, its session is ended from here.
+            process::kill_tree(pid);
+        }
+        if self.over_memory {
+            let (held, limit) = (self.peak_memory / MIB, self.memory / MIB);
+            let reason = format!(
+                "its processes held {held} MiB together; one experiment may take {limit} MiB here (--experiment-memory says otherwise)"
+            );
+            return Outcome::OutOfMemory { reason };
+        }
+        let lingered = self.hand.is_none() && self.reader.has_score();
+        let code = ended.ok().and_then(|status| status.code());
+        let said = self.said.last_line();
+        let crashed = |how: String| {
+            let reason = if said.is_empty() { how } else { format!("{how}; it last said: {said}") };
+            Outcome::Crashed { reason }
+        };
+        match code {
+            _ if lingered => {}
+            Some(0) => {}
+            Some(code @ 129..=192) => return crashed(format!("ended by signal {}", code - 128)),
+            Some(code) => return crashed(format!("ended with exit code {code}")),
+            None => return crashed("its supervisor was killed".to_owned()),
+        }
+        match self.reader.finish() {
+            Ok(summary) => Outcome::Done(Measures {
+                score: Some(summary.score),
+                folds: vec![summary.score],
+                seconds,
+                peak_memory: Some(self.peak_memory).filter(|peak| *peak > 0),
+                figures: (!summary.figures.is_empty()).then(|| Box::new(summary.figures)),
+                ..Measures::default()
+            }),
+            Err(reason) => Outcome::NoMetric { reason },
+        }
+    }
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What a script finds in its environment: what is allowed, its budget and its seed.
+fn environment(project: &Project, grant: &Grant, folder: &Path) -> BTreeMap<OsString, OsString> {
+    let allowed = ALLOWED.iter().filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?)));
+    let mut all: BTreeMap<OsString, OsString> = allowed.collect();
+    if let Some(programs) = &project.programs {
+        let path = all.remove(&OsString::from("PATH")).unwrap_or_default();
+        let places = std::iter::once(programs.clone()).chain(std::env::split_paths(&path));
+        if let Ok(path) = std::env::join_paths(places) {
+            all.insert("PATH".into(), path);
+        }
+    }
+    let training = &project.job.training;
+    let budget = training.budget_seconds.to_string();
+    if let BudgetBy::Variable(name) = &training.budget_by {
+        all.insert(name.into(), budget.into());
+    }
+    let repeat = match grant.block {
+        Block::Cv { repeat } => repeat,
+        Block::Sealed | Block::Refit => 0,
+    };
+    all.insert("SEED".into(), project.job.seed.wrapping_add(repeat.into()).to_string().into());
+    all.insert("PYTHONUNBUFFERED".into(), "1".into());
+    all.insert("OMP_WAIT_POLICY".into(), "PASSIVE".into());
+    all.insert("AR_WORKSPACE".into(), folder.into());
+    all
+}
