@@ -57,7 +57,7 @@ fn two_classes(rows: usize) -> String {
 fn files_that_are_no_tables_are_refused() {
     let bench = Bench::new();
     bench.refused_with(&bench.folder.path().join("absent.csv"), &[], &["absent.csv", "there is no file"]);
-    bench.refused_with(bench.folder.path(), &[], &["directory"]);
+    bench.refused_with(bench.folder.path(), &[], &["folder without a train.py", "--train"]);
     bench.refused_with(&bench.file("empty.csv", ""), &[], &["empty"]);
     bench.refused_with(&bench.file("binary.csv", b"\x7fELF\0\x01\x02\0\0\xff\xfe"), &[], &["binary"]);
     bench.refused_with(&bench.file("head.csv", "a,b,target\n"), &[], &["header"]);

@@ -9,6 +9,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use statrs::function::erf::erfc;
 
+use crate::climb;
 use crate::grid::{Grid, Point, Slot, changes};
 use crate::history::History;
 use crate::insight::Pruning;
@@ -44,6 +45,8 @@ pub(crate) enum Why {
     Promising,
     Audit,
     Untried,
+    Refined,
+    Around,
 }
 
 /// A configuration that a mode offers.
@@ -137,9 +140,13 @@ pub(crate) fn generate(
     combine(sight, rng, &mut all);
     exploit(sight, rng, &mut all);
     explore(sight, rng, &mut all);
+    climb::climb(sight, &mut all);
+    climb::around(sight, rng, &mut all);
     let mut seen = BTreeSet::new();
     let alive = |point: &Point| open(sight, taken, point) && !sight.pruning.rules_out(sight.grid, point);
-    all.retain(|c| alive(&c.point) && seen.insert((c.mode, c.point.clone())));
+    all.retain(|c| {
+        climb::in_reach(sight, &c.point) && alive(&c.point) && seen.insert((c.mode, c.point.clone()))
+    });
     if all.is_empty() {
         let open: Vec<Candidate> =
             untried(sight, rng).into_iter().filter(|c| open(sight, taken, &c.point)).collect();
@@ -386,6 +393,8 @@ impl Why {
             }
             Self::Promising => format!("the model expects most of it: {}", grid.describe(point)),
             Self::Audit => format!("audit of what was given up: {}", grid.describe(point)),
+            Self::Refined => format!("knobs refined around one of the best: {}", grid.describe(point)),
+            Self::Around => format!("several changes around one of the best: {}", grid.describe(point)),
             Self::Untried => format!("not tried yet: {}", grid.describe(point)),
         }
     }

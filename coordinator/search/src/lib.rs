@@ -11,6 +11,7 @@
 //! of the best beside it (`ensemble.rs`).
 
 mod candidates;
+mod climb;
 mod confirm;
 mod contributions;
 mod coverage;

@@ -8,6 +8,7 @@
 )]
 
 mod claims;
+mod knobs;
 mod optuna;
 mod report;
 mod run;
@@ -58,6 +59,9 @@ pub struct Args {
     /// Whether a family that the best configuration has is ever given up
     #[arg(long, requires = "folder", conflicts_with = "split")]
     pruning: bool,
+    /// Synthetic spaces of knobs, as training scripts have, in place of those of options
+    #[arg(long, conflicts_with_all = ["folder", "split", "interactions"])]
+    knobs: bool,
     /// Regret when the study's time is up, told of the limit or not
     #[arg(long, requires = "folder", conflicts_with_all = ["split", "pruning"])]
     timed: bool,
@@ -112,6 +116,8 @@ fn compare(args: &Args) -> Result<(), String> {
         return Ok(());
     }
     let strategies: Vec<&str> = match args.strategies.is_empty() {
+        // Optuna would take the levels of a knob for choices.
+        true if args.knobs => STRATEGIES.into_iter().filter(|s| *s != "optuna-tpe").collect(),
         true => STRATEGIES.to_vec(),
         false => STRATEGIES.into_iter().filter(|s| args.strategies.iter().any(|asked| asked == s)).collect(),
     };
@@ -119,7 +125,8 @@ fn compare(args: &Args) -> Result<(), String> {
         true => Some(Drivers::new(args.python.clone())?),
         false => None,
     };
-    let problems = tables.as_ref().map_or(synthetic::SPACES.len(), Vec::len);
+    let made = if args.knobs { knobs::SPACES.len() } else { synthetic::SPACES.len() };
+    let problems = tables.as_ref().map_or(made, Vec::len);
     let jobs = pairs(problems, args.seeds);
     let max = args.max as usize;
     let one = |(problem, seed): &(usize, u64)| {
@@ -127,7 +134,10 @@ fn compare(args: &Args) -> Result<(), String> {
         let table = match &tables {
             Some(tables) => &tables[*problem],
             None => {
-                drawn = synthetic::draw(synthetic::SPACES[*problem], *seed)?;
+                drawn = match args.knobs {
+                    true => knobs::draw(knobs::SPACES[*problem], *seed)?,
+                    false => synthetic::draw(synthetic::SPACES[*problem], *seed)?,
+                };
                 &drawn
             }
         };

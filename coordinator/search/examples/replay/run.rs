@@ -14,8 +14,6 @@ use crate::table::{Scores, Table, mean};
 pub const STRATEGIES: [&str; 5] = ["ours", "tpe", "random", "one-at-a-time", "optuna-tpe"];
 /// Experiments after which regret is told.
 pub const MARKS: [usize; 4] = [15, 30, 60, 120];
-/// Folds of a synthetic score.
-const FOLDS: usize = 5;
 /// Regret that counts as "there".
 const NEAR: f64 = 0.05;
 
@@ -107,10 +105,10 @@ pub fn run(
 fn evaluate(table: &Table, config: &Config, rng: &mut ChaCha8Rng) -> Option<Vec<f64>> {
     match &table.scores {
         Scores::Folds(_) => table.folds(config).map(<[f64]>::to_vec),
-        Scores::Function { truth, noise } => {
+        Scores::Function { truth, noise, folds } => {
             let truth = truth(config);
-            let each = noise * (FOLDS as f64).sqrt();
-            Some((0..FOLDS).map(|_| truth + normal(rng) * each).collect())
+            let each = noise * (*folds as f64).sqrt();
+            Some((0..*folds).map(|_| truth + normal(rng) * each).collect())
         }
     }
 }

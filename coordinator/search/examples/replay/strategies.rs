@@ -171,8 +171,28 @@ impl Strategy for Random {
     }
 }
 
+/// The steps of a knob that the sequential loop takes, as shares of its range, up or down.
+const STEPS: [f64; 6] = [-0.25, -0.125, -0.0625, 0.0625, 0.125, 0.25];
+
+/// The numbers of a knob that are a step away from `now`; `None` for a slot.
+fn steps(dimension: &ar_common::Dimension, now: &str) -> Option<Vec<String>> {
+    let scale = dimension.scale?;
+    let place = |o: &ar_common::OptionSpec| Some(scale.place(o.value?));
+    let places: Vec<(f64, &str)> =
+        dimension.options.iter().filter_map(|o| Some((place(o)?, o.name.as_str()))).collect();
+    let low = places.iter().map(|(place, _)| *place).fold(f64::INFINITY, f64::min);
+    let high = places.iter().map(|(place, _)| *place).fold(f64::NEG_INFINITY, f64::max);
+    let (at, _) = places.iter().find(|(_, name)| *name == now)?;
+    let nearest = |to: f64| {
+        let distance = |(place, _): &&(f64, &str)| (place - to).abs();
+        places.iter().min_by(|a, b| distance(a).total_cmp(&distance(b))).map(|(_, name)| (*name).to_owned())
+    };
+    let inside = |to: &f64| *to >= low - 1e-9 && *to <= high + 1e-9;
+    Some(STEPS.iter().map(|step| at + step * (high - low)).filter(inside).filter_map(nearest).collect())
+}
+
 /// The sequential loop: one change of the incumbent at a time, kept if it scores better. When every neighbour was
-/// tried, it goes on around a configuration drawn at random.
+/// tried, it goes on around a configuration drawn at random. A knob is changed by one of [`STEPS`].
 pub struct OneAtATime {
     space: Space,
     incumbent: Option<(Config, f64)>,
@@ -195,7 +215,10 @@ impl Strategy for OneAtATime {
         }
         let from = self.incumbent.as_ref().map_or(&base, |(config, _)| config);
         let change = |d: &ar_common::Dimension| -> Vec<Config> {
-            d.options.iter().map(|o| from.with(&d.name, &o.name)).collect()
+            match steps(d, from.get(&d.name).unwrap_or_default()) {
+                Some(steps) => steps.iter().map(|option| from.with(&d.name, option)).collect(),
+                None => d.options.iter().map(|o| from.with(&d.name, &o.name)).collect(),
+            }
         };
         let mut neighbours: Vec<Config> = self.space.dimensions.iter().flat_map(change).collect();
         neighbours.retain(|config| !self.asked.contains(config));

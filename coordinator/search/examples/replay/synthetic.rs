@@ -9,6 +9,8 @@ use crate::table::{Scores, Table, space};
 
 /// Share of the variance that pairs of options have.
 const PAIRWISE: f64 = 0.3;
+/// Folds of a score.
+const FOLDS: usize = 5;
 /// Experiments at once.
 const PENDING: usize = 8;
 
@@ -72,6 +74,6 @@ pub fn draw((dimensions, options, noise): (usize, usize, f64), seed: u64) -> Res
         effects.score(&config.0.values().map(option).collect::<Vec<usize>>())
     };
     let name = format!("synthetic {dimensions}x{options} noise {noise}");
-    let scores = Scores::Function { truth: Box::new(truth), noise };
+    let scores = Scores::Function { truth: Box::new(truth), noise, folds: FOLDS };
     Table::new(name, space(&slots)?, scores, PENDING, all)
 }

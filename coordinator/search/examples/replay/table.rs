@@ -29,8 +29,8 @@ pub struct Table {
 pub enum Scores {
     /// A file of all of them.
     Folds(BTreeMap<Config, Folds>),
-    /// A function of the configuration and noise of a standard deviation.
-    Function { truth: Box<dyn Fn(&Config) -> f64 + Send + Sync>, noise: f64 },
+    /// A function of the configuration, noise of a standard deviation, and in how many folds a score comes.
+    Function { truth: Box<dyn Fn(&Config) -> f64 + Send + Sync>, noise: f64, folds: usize },
 }
 
 /// One line of a file.

@@ -35,7 +35,7 @@ fn priors(layout: &Layout, noise: f64) -> Vec<Prior> {
     let each = (0.7 / n.max(1) as f64).ln();
     let mut priors = vec![Prior { centre: each, spread: 1.0 }; n];
     priors.extend((0..n).map(|d| match layout.shape(d) {
-        Shape::Length => Prior { centre: 0.3_f64.ln(), spread: 0.7 },
+        Shape::Length => Prior { centre: 0.5_f64.ln(), spread: 0.7 },
         Shape::None | Shape::Kinship => Prior { centre: 0.0, spread: 1.0 },
     }));
     priors.push(Prior { centre: 0.0, spread: 1.0 });

@@ -131,6 +131,11 @@ impl Surrogate {
         self.pool.add(&self.posterior, point)
     }
 
+    /// The same of a point that is looked at once.
+    pub(crate) fn glance(&self, point: &Point) -> Belief {
+        self.posterior.believe(point)
+    }
+
     /// The tried configurations, in the order of their scores.
     pub(crate) fn tried(&self) -> impl Iterator<Item = &Point> {
         self.posterior.rows().iter().filter(|row| row.value.is_some()).map(|row| &row.point)

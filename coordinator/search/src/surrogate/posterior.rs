@@ -117,6 +117,11 @@ impl Posterior {
         scored.filter_map(|(row, weight)| Some(row.value? - row.noise * weight)).collect()
     }
 
+    /// What is believed of `point`.
+    pub(crate) fn believe(&self, point: &[u32]) -> Belief {
+        self.belief(&self.whiten(point)).proper()
+    }
+
     fn belief(&self, v: &[f64]) -> Belief {
         let (mut mean, mut variance) = (0.0, self.kernel.variance());
         for (v, w) in v.iter().zip(&self.whitened) {
