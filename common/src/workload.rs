@@ -52,6 +52,9 @@ pub struct Training {
     /// Whose first group is the metric, where the script prints no summary block.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metric_regex: Option<String>,
+    /// What scores the checkpoint that a run left, for a shell, in a process of its own. Without it a score is the script's word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluate: Option<String>,
     /// Files that no run may change, relative to the project.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub protect: Vec<String>,
@@ -150,6 +153,7 @@ mod tests {
             startup_seconds: 60.0,
             budget_by: BudgetBy::Constant { file: "prepare.py".into(), start: 9, end: 12 },
             metric_regex: None,
+            evaluate: None,
             protect: vec![],
             sites: vec![site("LR", 12, 15, "0.25"), site("D", 4, 5, "12")],
         }

@@ -167,6 +167,10 @@ pub struct TrainArgs {
     /// A constant that is not searched; may be given again
     #[arg(long, value_name = "NAME")]
     pub no_knob: Vec<String>,
+    /// What scores a trained checkpoint, for a shell, in a process of its own after each run; it finds the checkpoint where
+    /// the variable CHECKPOINT_OUT says, in which the script has to leave it [default: the script's own word counts]
+    #[arg(long, value_name = "COMMAND")]
+    pub evaluate: Option<String>,
     /// A file that no run may change; may be given again [default: prepare.py and evaluate.py where they are]
     #[arg(long, value_name = "FILE")]
     pub protect: Vec<String>,
@@ -189,6 +193,7 @@ impl TrainArgs {
             ("--budget-variable", self.budget_variable.is_some()),
             ("--knob", !self.knob.is_empty()),
             ("--no-knob", !self.no_knob.is_empty()),
+            ("--evaluate", self.evaluate.is_some()),
             ("--protect", !self.protect.is_empty()),
             ("--metric-regex", self.metric_regex.is_some()),
             ("--direction", self.direction.is_some()),

@@ -224,7 +224,10 @@ fn answer(report: &Report, width: usize) -> Vec<String> {
         }
         None if report.study.is_training() => lines.extend(wrapped(
             "scores    ",
-            "self-reported: what the script itself printed, and nobody measured again",
+            match report.study.scores.as_deref() {
+                Some("verified") => "verified: measured by another process on what each run left",
+                _ => "self-reported: what the script itself printed, and nobody measured again",
+            },
             width,
         )),
         None => lines.extend(wrapped(

@@ -202,6 +202,32 @@ fn secrets_of_the_worker_stay_with_it() {
     assert_eq!(project.results()["experiments"][0]["score"].as_f64(), Some(1.25));
 }
 
+#[test]
+fn a_score_is_verified_by_another_process_on_what_the_run_left() {
+    let script = format!("{GOOD}echo 3.25 > \"$CHECKPOINT_OUT\"");
+    let evaluate = ["--evaluate", "printf -- '---\\nval_bpb: %s\\nchecked: 1\\n' $(cat \"$CHECKPOINT_OUT\")"];
+    let project = Project::new(&script);
+    let ended = project.run(&[&evaluate[..], &["--budget", "2", "--rounds", "1"]].concat());
+    assert_eq!(ended.status.code(), Some(0), "{}", run::stderr(&ended));
+    let results = project.results();
+    assert_eq!(results["study"]["scores"], "verified");
+    let base = &results["experiments"][0];
+    assert_eq!(base["score"].as_f64(), Some(3.25), "not what the script says: {base}");
+    assert_eq!(base["figures"]["self_reported"].as_f64(), Some(0.05));
+    assert_eq!(
+        (base["figures"]["checked"].as_f64(), base["figures"]["num_steps"].as_f64()),
+        (Some(1.0), Some(7.0))
+    );
+    assert!(run::stdout(&ended).contains("verified: measured by another process"));
+    project.nothing_left();
+
+    let (outcome, why) = ends(GOOD, &["--evaluate", "cat \"$CHECKPOINT_OUT\""]);
+    assert_eq!(outcome, "crashed", "it left nothing: {why}");
+    assert!(why.starts_with("--evaluate ended with exit code 1"), "{why}");
+    let (outcome, why) = ends(GOOD, &["--evaluate", "echo nothing"]);
+    assert_eq!((outcome.as_str(), why.starts_with("--evaluate: no line")), ("no metric", true), "{why}");
+}
+
 /// Kills what `victim` names once an experiment runs that has begun to train; returns whether the run ended by it.
 fn killed(victim: impl Fn(&Project, &Running) -> i32) -> Project {
     let slow = format!("{GOOD}touch \"$AR_WORKSPACE/begun\"; sleep 2");

@@ -65,12 +65,20 @@ fn script(project: &Project, training: &Training, spec: &StudySpec) -> Vec<Strin
             training.budget_seconds, training.startup_seconds
         ),
         format!(
-            "metric    {} ({}), as the script prints it; seed {}",
+            "metric    {} ({}), {}; seed {}",
             spec.metric.name,
             better(spec),
+            said_by(training),
             spec.seed
         ),
     ]
+}
+
+fn said_by(training: &Training) -> String {
+    match &training.evaluate {
+        Some(command) => format!("as `{command}` measures it on what the run left"),
+        None => "as the script prints it (self-reported)".to_owned(),
+    }
 }
 
 fn better(spec: &StudySpec) -> &'static str {

@@ -94,6 +94,7 @@ pub(super) fn from_flags(args: &RunArgs) -> Result<Intake, IntakeError> {
         startup_seconds: startup.unwrap_or(STARTUP_SECONDS.max(budget_seconds)),
         budget_by: budget_by(train, &snapshot)?,
         metric_regex: train.metric_regex.clone(),
+        evaluate: train.evaluate.clone(),
         protect,
         sites: knobs.iter().map(site).collect(),
     };

@@ -83,6 +83,9 @@ pub struct StudyPart {
     /// Most bytes of memory that the answer may take.
     #[serde(default)]
     pub max_memory: Option<u64>,
+    /// Of a training script: `verified` where another process measured what a run left, else `self-reported`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scores: Option<String>,
     /// `running`, `finished` or `failed`.
     pub state: String,
 }
@@ -358,6 +361,10 @@ fn study_part(study: &Study) -> StudyPart {
         spent: study.evaluations(),
         max_predict_ms: spec.limits.constraints.predict_ms_per_1000_rows,
         max_memory: spec.limits.constraints.memory,
+        scores: spec.training().map(|training| match training.evaluate {
+            Some(_) => "verified".to_owned(),
+            None => "self-reported".to_owned(),
+        }),
         state: state.to_owned(),
     }
 }

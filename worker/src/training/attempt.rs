@@ -28,6 +28,10 @@ use crate::{process, supervise};
 const SAMPLE: Duration = Duration::from_millis(500);
 /// How long a script may linger after its summary before it is ended; its result counts.
 const LINGER: Duration = Duration::from_secs(30);
+/// The figure that holds what the script said itself, where another process measured it again.
+const SELF_REPORTED: &str = "self_reported";
+/// The file in which a script may leave what it trained, and in which the evaluation finds it.
+const CHECKPOINT: &str = "checkpoint";
 /// Bytes in a mebibyte.
 const MIB: u64 = 1 << 20;
 /// Variables of the worker that a script may see. API keys and the like are not among them.
@@ -67,14 +71,10 @@ pub(crate) struct Surroundings {
 pub(crate) async fn run(grant: Grant, surroundings: Surroundings, stops: mpsc::UnboundedReceiver<StopOrder>) {
     let (lease, inputs, folder) = (grant.lease, surroundings.inputs.clone(), surroundings.folder.clone());
     let outcome = match laid_out(&grant, &surroundings).await {
-        Ok(()) => match Attempt::start(&grant, &surroundings) {
-            Ok(attempt) => {
-                let _ = inputs.send(Input::Started { lease });
-                let outcome = attempt.watch(stops).await;
-                checked(&grant, &surroundings, outcome).await
-            }
-            Err(error) => Outcome::Crashed { reason: format!("the command could not be started: {error}") },
-        },
+        Ok(()) => {
+            let _ = inputs.send(Input::Started { lease });
+            trained(&grant, &surroundings, stops).await
+        }
         Err(reason) => Outcome::Crashed { reason },
     };
     let removed = tokio::task::spawn_blocking(move || match std::fs::remove_dir_all(&folder) {
@@ -86,6 +86,55 @@ pub(crate) async fn run(grant: Grant, surroundings: Surroundings, stops: mpsc::U
     let _ = removed.await;
     // The session outlives its attempts, unless the process is ending.
     let _ = inputs.send(Input::Ended { lease, outcome });
+}
+
+/// Trains, and evaluates what was trained where the study has a command for that.
+async fn trained(
+    grant: &Grant,
+    surroundings: &Surroundings,
+    mut stops: mpsc::UnboundedReceiver<StopOrder>,
+) -> Outcome {
+    let training = &surroundings.project.job.training;
+    let outcome = ended(grant, surroundings, &training.command, &mut stops).await;
+    let outcome = checked(grant, surroundings, outcome).await;
+    let (Outcome::Done(trained), Some(command)) = (&outcome, &training.evaluate) else {
+        return outcome;
+    };
+    let evaluated = ended(grant, surroundings, command, &mut stops).await;
+    match checked(grant, surroundings, evaluated).await {
+        Outcome::Done(evaluated) => Outcome::Done(verified(trained.clone(), evaluated)),
+        Outcome::Crashed { reason } => Outcome::Crashed { reason: format!("--evaluate {reason}") },
+        Outcome::NoMetric { reason } => Outcome::NoMetric { reason: format!("--evaluate: {reason}") },
+        other => other,
+    }
+}
+
+/// What was trained, with the score of who evaluated it.
+fn verified(trained: Measures, evaluated: Measures) -> Measures {
+    let mut figures = trained.figures.unwrap_or_default();
+    figures.extend(evaluated.figures.map(|figures| *figures).unwrap_or_default());
+    figures.extend(trained.score.map(|score| (SELF_REPORTED.to_owned(), score)));
+    Measures {
+        score: evaluated.score,
+        folds: evaluated.folds,
+        seconds: trained.seconds + evaluated.seconds,
+        peak_memory: trained.peak_memory.max(evaluated.peak_memory),
+        figures: Some(figures),
+        ..Measures::default()
+    }
+}
+
+/// Runs one command to its end.
+async fn ended(
+    grant: &Grant,
+    surroundings: &Surroundings,
+    command: &str,
+    stops: &mut mpsc::UnboundedReceiver<StopOrder>,
+) -> Outcome {
+    match Attempt::start(grant, surroundings, command) {
+        Ok(attempt) => attempt.watch(stops).await,
+        Err(error) => Outcome::Crashed { reason: format!("the command could not be started: {error}") },
+    }
 }
 
 async fn laid_out(grant: &Grant, surroundings: &Surroundings) -> Result<(), String> {
@@ -140,12 +189,12 @@ struct Attempt {
 }
 
 impl Attempt {
-    fn start(grant: &Grant, surroundings: &Surroundings) -> io::Result<Self> {
+    fn start(grant: &Grant, surroundings: &Surroundings, shell: &str) -> io::Result<Self> {
         let Surroundings { project, folder, memory, supervisor, .. } = surroundings;
         let (program, arguments) = supervisor.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         let (read, write) = io::pipe()?;
         let mut command = Command::new(program);
-        command.args(arguments).arg("--").args(["sh", "-c", &project.job.training.command]);
+        command.args(arguments).arg("--").args(["sh", "-c", shell]);
         command.env_clear().envs(environment(project, grant, folder)).current_dir(folder);
         command.stdin(Stdio::piped()).stdout(write.try_clone()?).stderr(write).process_group(0);
         let mut supervisor = command.spawn()?;
@@ -168,7 +217,7 @@ impl Attempt {
         })
     }
 
-    async fn watch(mut self, mut stops: mpsc::UnboundedReceiver<StopOrder>) -> Outcome {
+    async fn watch(mut self, stops: &mut mpsc::UnboundedReceiver<StopOrder>) -> Outcome {
         let mut sample = tokio::time::interval(SAMPLE);
         let mut bytes = vec![0; 64 * 1024];
         let mut open = true;
@@ -308,5 +357,8 @@ fn environment(project: &Project, grant: &Grant, folder: &Path) -> BTreeMap<OsSt
     all.insert("PYTHONUNBUFFERED".into(), "1".into());
     all.insert("OMP_WAIT_POLICY".into(), "PASSIVE".into());
     all.insert("AR_WORKSPACE".into(), folder.into());
+    if training.evaluate.is_some() {
+        all.insert("CHECKPOINT_OUT".into(), folder.join(CHECKPOINT).into());
+    }
     all
 }

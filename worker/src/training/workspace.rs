@@ -152,6 +152,7 @@ mod tests {
             startup_seconds: 1.0,
             budget_by: BudgetBy::Variable("TIME_BUDGET".into()),
             metric_regex: None,
+            evaluate: None,
             protect: vec!["raw.bin".into(), "data".into()],
             sites: vec![Site {
                 dimension: "LR".into(),

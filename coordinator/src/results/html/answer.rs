@@ -90,7 +90,13 @@ fn figures(report: &Report, verdict: &VerdictPart) -> String {
 
 fn sealed(report: &Report) -> String {
     if report.study.is_training() {
-        return "<p><b>Self-reported:</b> every score is what the script itself printed.</p>".to_owned();
+        let text = match report.study.scores.as_deref() {
+            Some("verified") => {
+                "<b>Verified:</b> every score was measured by another process on what the run left"
+            }
+            _ => "<b>Self-reported:</b> every score is what the script itself printed",
+        };
+        return format!("<p>{text}.</p>");
     }
     let Some(holdout) = &report.holdout else {
         let why = match (&report.holdout_reason, report.study.holdout) {

@@ -28,6 +28,7 @@ fn study(metric: &str, direction: &str) -> StudyPart {
         spent: 1.0,
         max_predict_ms: Some(5.0),
         max_memory: None,
+        scores: None,
         state: "finished".into(),
     }
 }

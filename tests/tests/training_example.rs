@@ -1,0 +1,55 @@
+//! `examples/train-cpu`: its own tests pass, and it runs as its README says.
+
+use std::process::Command;
+
+use ar_tests::run;
+use ar_worker::environment::{self, Request};
+
+fn python() -> std::path::PathBuf {
+    let cache = environment::default_cache().expect("there is a cache folder");
+    let lock = std::fs::read_to_string(run::root().join("examples/train-cpu/requirements.txt")).unwrap();
+    let request = Request { lock: &lock, complete: false, cache: &cache, python: None };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(environment::ensure(&request, |_| {})).unwrap().python
+}
+
+#[test]
+fn its_gradients_are_right_and_its_runs_repeat() {
+    let folder = run::root().join("examples/train-cpu");
+    let mut tests = Command::new(python());
+    tests.args(["-B", "-m", "unittest", "-q"]).current_dir(folder);
+    let ended = tests.output().unwrap();
+    assert!(ended.status.success(), "{}", run::stderr(&ended));
+    assert!(run::stderr(&ended).contains("Ran "), "tests ran: {}", run::stderr(&ended));
+}
+
+#[test]
+fn it_is_searched_and_its_scores_are_verified() {
+    let out = tempfile::tempdir().unwrap();
+    let project = run::root().join("examples/train-cpu");
+    let (project, out) = (project.to_str().unwrap(), out.path().to_str().unwrap());
+    let ended = run::finish(&[
+        "run",
+        project,
+        "--time-budget",
+        "1s",
+        "--budget",
+        "3",
+        "--rounds",
+        "1",
+        "--evaluate",
+        "python evaluate.py",
+        "--knob",
+        "DEPTH=1..2",
+        "--out",
+        out,
+        "--json",
+    ]);
+    assert_eq!(ended.status.code(), Some(0), "{}", run::stderr(&ended));
+    let results: serde_json::Value = serde_json::from_slice(&ended.stdout).unwrap();
+    let base = &results["experiments"][0];
+    assert_eq!(base["outcome"], "done", "{base}");
+    let (score, said) = (base["score"].as_f64().unwrap(), base["figures"]["self_reported"].as_f64().unwrap());
+    assert!((score - said).abs() < 1e-5 && score > 1.0 && score < 8.0, "{base}");
+    assert!(base["figures"]["training_seconds"].as_f64().is_some_and(|s| (0.9..3.0).contains(&s)), "{base}");
+}
