@@ -10,7 +10,7 @@ use crate::literal::{Literal, suffix};
 /// The text that puts `option` in the place of the value of `constant`: `base` is the value as written; a number is
 /// written as the option names it, whole if the constant is whole and otherwise with a fraction, and with the type
 /// that ended it in Rust; a text gets the quotes of the present one; a truth value or a tuple is the option's name.
-/// The option is one of the dimension that [`knobs`](crate::knobs) made of the constant.
+/// The option is one of the dimension that [`knobs`](crate::knobs()) made of the constant.
 pub fn replacement(constant: &Constant, option: &OptionSpec) -> String {
     if option.name == BASE {
         return constant.text.clone();
