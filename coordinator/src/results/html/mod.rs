@@ -6,6 +6,7 @@ mod axis;
 mod escape;
 mod history;
 mod pairs;
+mod picture;
 mod plot;
 mod ranking;
 mod table;
@@ -14,6 +15,7 @@ mod teaching;
 use std::fmt::Write;
 
 use escape::esc;
+pub(super) use picture::picture;
 
 use super::{ExplanationPart, Report};
 

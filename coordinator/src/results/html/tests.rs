@@ -414,3 +414,22 @@ fn pairs_stand_in_a_map_with_their_status_below() {
     assert!(page.contains("shade more") && page.contains("shade less") && page.contains("+0.0200✓"));
     assert!(page.contains("class=\"tag confirmed\""));
 }
+
+#[test]
+fn the_picture_marks_what_was_kept_and_what_failed_in_either_direction() {
+    let scores = [Some(1.0), Some(2.0), None, Some(0.5), Some(0.75), Some(900.0)];
+    for (direction, kept) in [("minimize", 2), ("maximize", 3)] {
+        let picture = super::picture(&report("val_bpb", direction, &scores));
+        elements(&picture);
+        assert_eq!(picture.matches("r=\"5.5\"").count(), kept, "{direction}: {picture}");
+        assert_eq!(picture.matches("<circle").count(), 5);
+        assert_eq!(picture.matches("×<title>3 ").count(), 1, "the third has no score");
+        assert_eq!(picture.matches("<path d=\"M").count(), 1);
+    }
+    let nothing = super::picture(&report("val_bpb", "minimize", &[None]));
+    assert!(nothing.contains("no experiment has a score"));
+    elements(&nothing);
+    let picture = super::picture(&evil());
+    let allowed = ["svg", "rect", "text", "line", "circle", "path", "title"];
+    assert!(elements(&picture).iter().all(|name| allowed.contains(&name.as_str())), "{picture}");
+}
