@@ -31,13 +31,18 @@ pub(crate) fn kill_tree(leader: i32) {
     }
 }
 
-/// Kills every process of this user whose environment names `folder`, until none is found: what an earlier start of the
-/// worker left, and its supervisors have not ended yet.
-pub(crate) fn kill_those_in(folder: &Path) {
-    let needle = folder.as_os_str().as_encoded_bytes();
+/// Variable of a training command's environment: its own folder.
+pub(crate) const WORKSPACE: &str = "AR_WORKSPACE";
+
+/// Kills every process that works in a folder below `attempts`, by [`WORKSPACE`] in its environment, until none is found: what
+/// an earlier start of the worker left, and its supervisors have not ended yet. A shell that somebody opened there is none.
+pub(crate) fn kill_those_in(attempts: &Path) {
+    let mut needle = format!("{WORKSPACE}=").into_bytes();
+    needle.extend(attempts.as_os_str().as_encoded_bytes());
+    needle.push(b'/');
     let is_in = |pid: i32| {
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        environment.windows(needle.len()).any(|part| part == needle)
+        environment.split(|byte| *byte == 0).any(|variable| variable.starts_with(&needle))
     };
     let own = Pid::this().as_raw();
     for _ in 0..64 {

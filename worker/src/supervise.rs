@@ -47,8 +47,8 @@ pub fn supervise(command: &[OsString]) -> u8 {
 }
 
 fn start(command: &[OsString]) -> io::Result<Pid> {
-    // It is a leader already where a shell started it; then it has a session of its own.
-    let _ = nix::unistd::setsid();
+    // Who starts it must not make it the leader of a group: a leader cannot have a session of its own.
+    nix::unistd::setsid()?;
     #[cfg(target_os = "linux")]
     {
         nix::sys::prctl::set_child_subreaper(true)?;

@@ -196,7 +196,7 @@ impl Attempt {
         let mut command = Command::new(program);
         command.args(arguments).arg("--").args(["sh", "-c", shell]);
         command.env_clear().envs(environment(project, grant, folder)).current_dir(folder);
-        command.stdin(Stdio::piped()).stdout(write.try_clone()?).stderr(write).process_group(0);
+        command.stdin(Stdio::piped()).stdout(write.try_clone()?).stderr(write);
         let mut supervisor = command.spawn()?;
         // The write ends that this process still has would keep the stream from ending.
         drop(command);
@@ -287,8 +287,9 @@ impl Attempt {
     }
 
     fn conclude(self, ended: io::Result<ExitStatus>, seconds: f64) -> Outcome {
-        if let Some(pid) = self.pid {
-            // Should the supervisor itself have been killed, its session is ended from here.
+        let status = ended.ok();
+        if let Some(pid) = self.pid.filter(|_| status.is_none_or(|status| status.code().is_none())) {
+            // The supervisor itself was killed: what is in its session is ended from here.
             process::kill_tree(pid);
         }
         if self.over_memory {
@@ -299,7 +300,7 @@ impl Attempt {
             return Outcome::OutOfMemory { reason };
         }
         let lingered = self.hand.is_none() && self.reader.has_score();
-        let code = ended.ok().and_then(|status| status.code());
+        let code = status.and_then(|status| status.code());
         let said = self.said.last_line();
         let crashed = |how: String| {
             let reason = if said.is_empty() { how } else { format!("{how}; it last said: {said}") };
@@ -356,7 +357,7 @@ fn environment(project: &Project, grant: &Grant, folder: &Path) -> BTreeMap<OsSt
     all.insert("SEED".into(), project.job.seed.wrapping_add(repeat.into()).to_string().into());
     all.insert("PYTHONUNBUFFERED".into(), "1".into());
     all.insert("OMP_WAIT_POLICY".into(), "PASSIVE".into());
-    all.insert("AR_WORKSPACE".into(), folder.into());
+    all.insert(process::WORKSPACE.into(), folder.into());
     if training.evaluate.is_some() {
         all.insert("CHECKPOINT_OUT".into(), folder.join(CHECKPOINT).into());
     }
