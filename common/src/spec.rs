@@ -145,9 +145,34 @@ pub struct Splits {
     /// Column that orders the rows; folds then predict forward in time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time: Option<String>,
+    /// Splits that one run on a fresh split covers, so that it counts as one evaluation and sees more of small data; see
+    /// [`Splits::repeats_for`].
+    #[serde(default = "once", skip_serializing_if = "is_once")]
+    pub repeats: u32,
+}
+
+fn once() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde calls")]
+fn is_once(repeats: &u32) -> bool {
+    *repeats == 1
 }
 
 impl Splits {
+    /// Rows that the splits of one fresh run shall predict together.
+    const ROWS: u64 = 2_000;
+    /// Splits of one fresh run, at most: of the variance of a mean difference over 5 splits of 5 folds, (1 / 25 + 1 / 4) s2,
+    /// more of them take less than a seventh.
+    pub const MOST_REPEATS: u32 = 5;
+
+    /// How many splits one fresh run covers of a table with so many rows outside the sealed ones: a fold of few rows costs
+    /// little, and its score scatters the more.
+    pub fn repeats_for(rows: u64) -> u32 {
+        u32::try_from(Self::ROWS / rows.max(1)).unwrap_or(Self::MOST_REPEATS).clamp(1, Self::MOST_REPEATS)
+    }
+
     /// Rows that a fold is tested on, per row that it is trained on: what the scores of a cross-validation have in common
     /// grows with it. Forward in time fold `i` is tested on one part and trained on `i`; the mean over the folds. 1 where
     /// there is one fold only.
@@ -321,6 +346,11 @@ impl StudySpec {
         }
     }
 
+    /// Splits that one run on a fresh split covers, see [`Splits::repeats`]; a training run is one.
+    pub fn repeats(&self) -> u32 {
+        self.tabular().map_or(1, |tabular| tabular.splits.repeats.max(1))
+    }
+
     /// Folds of one full evaluation; a training run is one.
     pub fn folds(&self) -> u32 {
         self.tabular().map_or(1, |tabular| tabular.splits.folds.max(1))
@@ -367,7 +397,7 @@ mod tests {
                     drop: vec![],
                     delimiter: ',',
                 },
-                splits: Splits { folds: 5, holdout: Some(0.2), group: None, time: None },
+                splits: Splits { folds: 5, holdout: Some(0.2), group: None, time: None, repeats: 1 },
                 environment: Digest::of(b"lock"),
                 code: Digest::of(b"code"),
             }),
@@ -416,11 +446,26 @@ mod tests {
 
     #[test]
     fn a_cross_validation_predicts_what_is_not_sealed_and_by_time_all_but_the_first_part() {
-        let mut splits = Splits { folds: 5, holdout: Some(0.2), group: None, time: None };
+        let mut splits = Splits { folds: 5, holdout: Some(0.2), group: None, time: None, repeats: 1 };
         assert_eq!(splits.predicted_rows(270), 216);
         splits.time = Some("month".into());
         assert_eq!(splits.predicted_rows(270), 180);
         splits.holdout = None;
         assert_eq!(splits.predicted_rows(3), 0);
+    }
+
+    #[test]
+    fn the_fewer_the_rows_the_more_splits_a_fresh_run_covers() {
+        let repeats = [0, 54, 399, 400, 667, 1_000, 1_001, u64::MAX].map(Splits::repeats_for);
+        assert_eq!(repeats, [5, 5, 5, 5, 2, 2, 1, 1]);
+    }
+
+    #[test]
+    fn one_split_to_a_run_is_not_written_down() {
+        let splits = |repeats| Splits { folds: 5, holdout: None, group: None, time: None, repeats };
+        assert_eq!(serde_json::to_string(&splits(1)).unwrap(), r#"{"folds":5}"#);
+        let several = serde_json::to_string(&splits(4)).unwrap();
+        assert_eq!(several, r#"{"folds":5,"repeats":4}"#);
+        assert_eq!(serde_json::from_str::<Splits>(&several).unwrap(), splits(4));
     }
 }

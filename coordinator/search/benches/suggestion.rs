@@ -106,6 +106,7 @@ impl Study {
             spent_time: false,
             seconds: None,
             test_share: 0.25,
+            repeats: 1,
             constraints: Constraints::default(),
             seed: 0,
             search: SearchSpec::default(),

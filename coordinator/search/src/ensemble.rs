@@ -6,7 +6,7 @@
 //! fresh splits count for it.
 //!
 //! It costs a full evaluation for each member. The first of its runs is paid by the search, which ends so many
-//! experiments sooner ([`set_aside`]); those on fresh splits by the confirmation, which keeps [`CERTAIN`] pairs for the
+//! experiments sooner ([`set_aside`]); those on fresh splits by the confirmation, which keeps [`certain`] pairs for the
 //! other candidate whatever the ensemble takes.
 
 use std::collections::BTreeMap;
@@ -26,7 +26,18 @@ const KIN: usize = 2;
 /// Configurations with a score before the best of them are worth averaging.
 const SCORED: usize = 3;
 /// Fresh splits that the other candidate has in any case: 15 pairs with five folds.
-pub(crate) const CERTAIN: usize = 3;
+const CERTAIN: u32 = 3;
+
+/// Runs of each half of the pairs that the other candidate has in any case, where one covers so many splits.
+pub(crate) fn certain(repeats: u32) -> usize {
+    CERTAIN.div_ceil(repeats.max(1)) as usize
+}
+
+/// What a fresh split of the members may cost, if there is to be an ensemble at all.
+pub(crate) fn votes_at_most(problem: &Problem<'_>) -> usize {
+    let room = problem.budget.confirmation() as usize >= 2 * certain(problem.repeats) + FEWEST;
+    if room && !problem.search.no_ensemble { MEMBERS } else { 0 }
+}
 
 /// How far the study's ensemble is.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,12 +53,8 @@ pub(crate) enum Stage {
 /// Full evaluations that the search leaves for weighing the members, where what is kept for confirmation has room for
 /// both candidates.
 pub(crate) fn set_aside(problem: &Problem<'_>, history: &History<'_>) -> usize {
-    let room = problem.budget.confirmation() as usize >= 2 * CERTAIN + FEWEST;
-    if problem.search.no_ensemble || !room {
-        return 0;
-    }
     let spent: f64 = all(history).map(|e| e.cost).sum();
-    MEMBERS.saturating_sub(whole(spent))
+    votes_at_most(problem).saturating_sub(whole(spent))
 }
 
 /// The ensembles whose members were to be weighed, in order.
@@ -56,7 +63,7 @@ fn all<'h, 'a>(history: &'h History<'a>) -> impl Iterator<Item = &'h Entry<'a>> 
 }
 
 /// The members to weigh now that the search is over; `None` if that was done since, if there is too little to choose
-/// from, or if the budget has no room for it beside the [`CERTAIN`] pairs of the other candidate.
+/// from, or if the budget has no room for it beside the [`certain`] pairs of the other candidate.
 pub(crate) fn propose(
     problem: &Problem<'_>,
     grid: &Grid<'_>,
@@ -71,7 +78,7 @@ pub(crate) fn propose(
         return None;
     }
     // The weighing and one fresh split of all members.
-    let most = history.left(problem.budget).saturating_sub(2 * CERTAIN) / 2;
+    let most = history.left(problem.budget).saturating_sub(2 * certain(history.repeats)) / 2;
     let chosen = best(grid, history, surrogate, most.min(MEMBERS))?;
     let members: Vec<Member> =
         chosen.iter().map(|point| Member { config: grid.config(point), weight: 0 }).collect();

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use ar_common::{Block, Budget, Config, Constraints, ExperimentId, Measures, Metric, Mode, Outcome};
 
+use crate::contenders::CLOSER;
 use crate::ensemble;
 use crate::grid::{Grid, Point, Slot};
 use crate::{Observation, Problem};
@@ -87,6 +88,8 @@ pub(crate) struct History<'a> {
     pub(crate) folds: usize,
     /// Configurations that may not be handed over, and why.
     refused: BTreeMap<Point, String>,
+    /// Splits that one run on a fresh split covers.
+    pub(crate) repeats: u32,
 }
 
 impl<'a> History<'a> {
@@ -104,7 +107,8 @@ impl<'a> History<'a> {
                 measured.insert(observation.experiment, measures);
             }
         }
-        let folds = measured.values().map(|m| m.folds.len()).max().unwrap_or(0);
+        let first = sorted.iter().filter(|o| o.block == Block::FIRST);
+        let folds = first.filter_map(|o| Some(measured.get(&o.experiment)?.folds.len())).max().unwrap_or(0);
         let entry = |observation: &'a Observation| {
             let measures = measured.get(&observation.experiment).copied();
             let point = grid.point(&observation.config).filter(|_| observation.members.is_empty());
@@ -114,7 +118,12 @@ impl<'a> History<'a> {
         let key = |(i, e): (usize, &Entry<'_>)| Some(((e.point.clone()?, e.observation.block), i));
         let index = entries.iter().enumerate().filter_map(key).collect();
         let tallies = tally(grid, &entries);
-        Self { entries, index, tallies, folds, refused: BTreeMap::new() }
+        Self { entries, index, tallies, folds, refused: BTreeMap::new(), repeats: 1 }
+    }
+
+    /// As it is seen by a study.
+    pub(crate) fn of(self, problem: &Problem<'_>) -> Self {
+        Self { repeats: problem.repeats.max(1), ..self.under(problem.constraints) }
     }
 
     /// With what breaks the constraints told apart from what keeps to them: a configuration by all its runs, an
@@ -178,7 +187,22 @@ impl<'a> History<'a> {
 
     /// The first split's, on which the search goes.
     pub(crate) fn searched(&self) -> impl Iterator<Item = &Entry<'a>> {
-        self.entries.iter().filter(|e| e.observation.block == Block::FIRST)
+        self.on_split(Block::FIRST)
+    }
+
+    /// What ran on a split.
+    pub(crate) fn on_split(&self, block: Block) -> impl Iterator<Item = &Entry<'a>> {
+        self.entries.iter().filter(move |e| e.observation.block == block)
+    }
+
+    /// The first split that no choice rests on.
+    pub(crate) fn first_fresh(&self) -> u32 {
+        if self.repeats > 1 { 2 } else { 1 }
+    }
+
+    /// Full evaluations spent on closer looks at contenders.
+    pub(crate) fn spent_looking(&self) -> f64 {
+        if self.repeats > 1 { self.on_split(CLOSER).map(|e| e.cost).sum() } else { 0.0 }
     }
 
     /// Configurations of the first split that have not ended.
@@ -265,23 +289,26 @@ impl<'a> History<'a> {
 
     /// [`History::samples`], and what fresh splits gave, set right for how much higher a split scores than the first one.
     pub(crate) fn all_samples(&self, grid: &Grid<'_>, metric: &Metric) -> Vec<Sample> {
-        let mut splits: BTreeMap<u32, Vec<(&Point, f64)>> = BTreeMap::new();
+        let mut splits: BTreeMap<u32, Vec<(&Point, f64, f64)>> = BTreeMap::new();
         for entry in self.entries.iter().filter(|e| e.repeat().is_some_and(|repeat| repeat > 0)) {
             let point = entry.point.as_ref().filter(|point| !grid.is_floor(point));
             if let (Some(point), Some(repeat), Some(score)) = (point, entry.repeat(), entry.score()) {
-                splits.entry(repeat).or_default().push((point, metric.gain(score, 0.0)));
+                let folds = entry.measures.map_or(0, |m| m.folds.len());
+                // Of a run that covers several splits the mean scatters less.
+                let weight = (folds as f64 / self.folds.max(1) as f64).max(1.0);
+                splits.entry(repeat).or_default().push((point, metric.gain(score, 0.0), weight));
             }
         }
         let first = |point: &Point| Some(metric.gain(self.find(point, Block::FIRST)?.score()?, 0.0));
         let mut samples = self.samples(grid, metric);
         for runs in splits.into_values() {
             let higher: Vec<f64> =
-                runs.iter().filter_map(|(point, value)| Some(value - first(point)?)).collect();
+                runs.iter().filter_map(|(point, value, _)| Some(value - first(point)?)).collect();
             let level = if higher.len() > 1 { mean(&higher) } else { 0.0 };
-            let sample = |(point, value): (&Point, f64)| Sample {
+            let sample = |(point, value, weight): (&Point, f64, f64)| Sample {
                 point: point.clone(),
                 value: value - level,
-                weight: 1.0,
+                weight,
             };
             samples.extend(runs.into_iter().map(sample));
         }

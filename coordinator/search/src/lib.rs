@@ -13,6 +13,7 @@
 mod candidates;
 mod climb;
 mod confirm;
+mod contenders;
 mod contributions;
 mod coverage;
 mod ensemble;
@@ -94,6 +95,8 @@ pub struct Problem<'a> {
     pub seconds: Option<f64>,
     /// Rows that a fold is tested on, per row that it is trained on; see [`ar_common::spec::Splits::test_share`].
     pub test_share: f64,
+    /// Splits that one run on a fresh split covers, see [`ar_common::spec::Splits::repeats`]; 1 or more.
+    pub repeats: u32,
     /// What a configuration must keep to, to be the answer.
     pub constraints: Constraints,
     /// Seed of every draw.
@@ -183,7 +186,7 @@ impl Search {
     /// The configuration to be compared with the base.
     fn candidate(&mut self, problem: &Problem<'_>, grid: &Grid<'_>, history: &History<'_>) -> Option<Point> {
         let surrogate = self.surrogate(problem, grid, history);
-        let candidate = confirm::candidate(grid, history, &surrogate);
+        let candidate = contenders::candidate(grid, history, problem.metric, &surrogate);
         self.keep(problem.space, surrogate);
         candidate
     }
@@ -232,7 +235,7 @@ fn generator(problem: &Problem<'_>, scores: usize) -> ChaCha8Rng {
 
 fn next(memory: &mut Search, problem: &Problem<'_>, history: &[Observation], want: usize) -> Plan {
     let grid = Grid::new(problem.space);
-    let history = History::new(&grid, history).under(problem.constraints);
+    let history = History::new(&grid, history).of(problem);
     let wait_or_end = |memory: &mut Search| {
         if history.pending() { Plan::Wait } else { end(memory, problem, &grid, &history) }
     };
@@ -258,7 +261,7 @@ fn next(memory: &mut Search, problem: &Problem<'_>, history: &[Observation], wan
 /// called off, or out of time. Never [`Plan::Suggest`] or [`Plan::Wait`].
 pub fn conclude(problem: &Problem<'_>, history: &[Observation]) -> Plan {
     let grid = Grid::new(problem.space);
-    let history = History::new(&grid, history).under(problem.constraints);
+    let history = History::new(&grid, history).of(problem);
     end(&mut Search::default(), problem, &grid, &history)
 }
 
@@ -266,7 +269,7 @@ pub fn conclude(problem: &Problem<'_>, history: &[Observation]) -> Plan {
 pub fn explain(problem: &Problem<'_>, history: &[Observation]) -> Explanation {
     let uncovered = uncovered(problem.space, history);
     let grid = Grid::new(problem.space);
-    let history = History::new(&grid, history).under(problem.constraints);
+    let history = History::new(&grid, history).of(problem);
     if !history.any_score() {
         return Explanation { uncovered, ..Explanation::default() };
     }
@@ -406,8 +409,10 @@ fn confirm(
         return Some(Plan::Wait);
     }
     let surrogate = memory.surrogate(problem, grid, history);
-    let candidate = confirm::candidate(grid, history, &surrogate);
+    let candidate = contenders::candidate(grid, history, problem.metric, &surrogate);
     let proposed = ensemble::propose(problem, grid, history, &surrogate);
+    let others = (&surrogate, proposed.as_ref().map_or(0, Vec::len));
+    let looks = contenders::open(problem, grid, history, others);
     memory.keep(problem.space, surrogate);
     let claims = memory.claims(problem, grid, history);
     let candidate = candidate?;
@@ -418,6 +423,8 @@ fn confirm(
     }
     let stage = ensemble::stage(grid, history, &problem.constraints);
     let stage = if proposed.is_some() { Stage::Open } else { stage };
+    // Who is compared is not known before that.
+    let looking = !looks.is_empty() || contenders::pending(history);
     let agenda = Agenda { candidate, claims, early, ensemble: stage };
     let mut spent = whole(history.spent()) as u32;
     let mut suggest = |mode, members: Vec<Member>, config, block, reason| {
@@ -431,7 +438,15 @@ fn confirm(
         let reason = ensemble::reason(grid, &members);
         suggestions.push(suggest(Mode::Combine, members, base.clone(), Block::FIRST, reason));
     }
-    for (what, block) in confirm::replicates(grid, history, problem.budget, &agenda) {
+    for (point, block) in looks {
+        let reason = format!("confirmation: a closer look at one of the best, {}", grid.describe(&point));
+        suggestions.push(suggest(Mode::Narrow, Vec::new(), grid.config(&point), block, reason));
+    }
+    let replicates = match looking {
+        true => Vec::new(),
+        false => confirm::replicates(grid, history, problem.budget, &agenda),
+    };
+    for (what, block) in replicates {
         let (config, members, who) = match (what, &agenda.ensemble) {
             (Replicate::Single(point), _) => (grid.config(&point), Vec::new(), role(grid, &agenda, &point)),
             (Replicate::Ensemble, Stage::Settled(members)) => (base.clone(), members.clone(), "the ensemble"),
@@ -442,7 +457,10 @@ fn confirm(
         suggestions.push(suggest(Mode::Narrow, members, config, block, reason));
     }
     suggestions.truncate(want);
-    (!suggestions.is_empty()).then_some(Plan::Suggest(suggestions))
+    match suggestions.is_empty() {
+        true => looking.then_some(Plan::Wait),
+        false => Some(Plan::Suggest(suggestions)),
+    }
 }
 
 /// Why a configuration is measured again.

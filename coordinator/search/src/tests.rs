@@ -1,6 +1,7 @@
 //! Whole studies, run against made-up scores.
 
 mod constraints;
+mod contenders;
 mod ensembles;
 pub(crate) mod fixtures;
 mod properties;

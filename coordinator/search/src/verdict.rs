@@ -17,20 +17,29 @@ pub const LEVEL: f64 = 0.10;
 /// Mean differences closer than this are the same.
 const EQUAL: f64 = 1e-9;
 
-/// The differences of the folds that both have, over all fresh splits. The first split chose the candidate, so it is
-/// asked only where there is no other.
-fn differences(metric: &Metric, ours: &Runs<'_>, other: &Runs<'_>) -> Paired {
+/// How candidates are compared with the base.
+#[derive(Clone, Copy)]
+struct Rules<'a> {
+    metric: &'a Metric,
+    prior: Prior,
+    /// The first split that no choice rests on.
+    fresh: u32,
+}
+
+/// The differences of the folds that both have, over the fresh splits. Those
+/// before chose the candidate, so they are asked only where there is no other.
+fn differences(rules: Rules<'_>, ours: &Runs<'_>, other: &Runs<'_>) -> Paired {
     let mut paired = Paired::default();
     let both = |(repeat, ours): (&u32, &&Measures)| {
         Some((*repeat, fold_scores(ours), fold_scores(other.get(repeat)?)))
     };
     let mut splits: Vec<(u32, Vec<f64>, Vec<f64>)> = ours.iter().filter_map(both).collect();
     splits.retain(|(_, a, b)| a.len() == b.len());
-    if splits.iter().any(|(repeat, ..)| *repeat > 0) {
-        splits.retain(|(repeat, ..)| *repeat > 0);
+    if splits.iter().any(|(repeat, ..)| *repeat >= rules.fresh) {
+        splits.retain(|(repeat, ..)| *repeat >= rules.fresh);
     }
     for (_, a, b) in splits {
-        paired.differences.extend(a.iter().zip(&b).map(|(a, b)| metric.gain(*a, *b)));
+        paired.differences.extend(a.iter().zip(&b).map(|(a, b)| rules.metric.gain(*a, *b)));
         paired.ours.extend(a);
         paired.theirs.extend(b);
     }
@@ -107,19 +116,16 @@ pub(crate) fn judge(
         Candidate { config: grid.config(&candidate), members: Vec::new(), runs: history.runs(&candidate) };
     let runs = history.runs(&base);
     let prior = Prior::of(history, metric, test_share, 2.0);
-    let mut trials = vec![Trial::new((metric, prior), single, &runs)];
+    let rules = Rules { metric, prior, fresh: history.first_fresh() };
+    let mut trials = vec![Trial::new(rules, single, &runs)];
     if let Stage::Settled(members) = ensemble {
         let voted = ensemble::runs(history, &members);
-        let trial = Trial::new(
-            (metric, prior),
-            Candidate { config: grid.config(&base), members, runs: voted },
-            &runs,
-        );
+        let trial = Trial::new(rules, Candidate { config: grid.config(&base), members, runs: voted }, &runs);
         // Without a fresh split nothing is known of it but what it was chosen by.
         trials.extend(Some(trial).filter(|trial| !trial.paired.differences.is_empty()));
     }
     correct(&mut trials, prior);
-    let best = better(metric, &trials);
+    let best = better(rules, &trials);
     let shown = &trials[best];
     let base_config = grid.config(&base);
     let text = sentence(metric, &trials, best, &base_config) + &note;
@@ -156,9 +162,9 @@ struct Trial<'a> {
 }
 
 impl<'a> Trial<'a> {
-    fn new((metric, prior): (&Metric, Prior), of: Candidate<'a>, base: &Runs<'_>) -> Self {
-        let paired = differences(metric, &of.runs, base);
-        let test = paired_test(&paired.differences, prior, LEVEL);
+    fn new(rules: Rules<'_>, of: Candidate<'a>, base: &Runs<'_>) -> Self {
+        let paired = differences(rules, &of.runs, base);
+        let test = paired_test(&paired.differences, rules.prior, LEVEL);
         let unit = if of.runs.values().all(|run| fold_scores(run).len() == 1) { "runs" } else { "folds" };
         Self { of, paired, test, unit }
     }
@@ -200,10 +206,10 @@ fn correct(trials: &mut [Trial<'_>], prior: Prior) {
 
 /// Which candidate is told of and, if it is shown to beat the base, handed over: of those that are, the one with the
 /// larger mean difference on the splits that both have; of equal ones, and where none is, the single configuration.
-fn better(metric: &Metric, trials: &[Trial<'_>]) -> usize {
+fn better(rules: Rules<'_>, trials: &[Trial<'_>]) -> usize {
     let [single, ensemble] = trials else { return 0 };
     let ahead = || {
-        let gains = differences(metric, &ensemble.of.runs, &single.of.runs).differences;
+        let gains = differences(rules, &ensemble.of.runs, &single.of.runs).differences;
         mean(&gains) > EQUAL
     };
     usize::from(ensemble.beats_base() && (!single.beats_base() || ahead()))
@@ -260,7 +266,7 @@ fn said(metric: &Metric, trial: &Trial<'_>) -> String {
     let side = if test.difference < 0.0 { "worse" } else { "better" };
     if test.pairs == 0 {
         format!("shares no {} with it", trial.unit)
-    } else if test.difference == 0.0 {
+    } else if test.difference.abs() <= EQUAL {
         format!("scores the same ({seen})")
     } else {
         format!("is {difference} {side} ({seen})")

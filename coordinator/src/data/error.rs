@@ -116,6 +116,9 @@ pub enum DataError {
     /// Too few or too many folds.
     #[error("{folds} folds cannot be made; give 2 to 100")]
     BadFolds { folds: u32 },
+    /// Too few or too many splits in one run.
+    #[error("a run cannot cover {repeats} splits; give 1 to 100")]
+    BadRepeats { repeats: u32 },
     /// Fewer groups than folds.
     #[error(
         "group column {column} has {}, {folds} folds need at least {needed}; give more groups or another --group",

@@ -61,6 +61,8 @@ pub struct Request<'a> {
     pub metric: Option<&'a str>,
     /// Folds of cross-validation.
     pub folds: u32,
+    /// Splits that one run on a fresh split covers; by the number of rows if that is left open.
+    pub repeats: Option<u32>,
     /// How many rows are sealed.
     pub holdout: Holdout,
     /// Column whose equal values stay in one fold.
@@ -75,7 +77,7 @@ impl<'a> Request<'a> {
     /// A request that leaves everything open: 5 folds, automatic holdout.
     pub fn new(path: &'a Path) -> Self {
         let (target, metric, group, time) = (None, None, None, None);
-        Self { path, target, metric, folds: 5, holdout: Holdout::Auto, group, time, drop: &[] }
+        Self { path, target, metric, folds: 5, repeats: None, holdout: Holdout::Auto, group, time, drop: &[] }
     }
 }
 

@@ -96,6 +96,8 @@ pub struct Profile {
     pub missing_cells: usize,
     /// Folds of cross-validation.
     pub folds: u32,
+    /// Splits that one run on a fresh split covers.
+    pub repeats: u32,
     /// Fraction of the rows that is sealed until the end.
     pub holdout: Option<f64>,
     /// Why this much, or why nothing.
@@ -185,7 +187,7 @@ impl Profile {
     /// The part of a [`StudySpec`](ar_common::StudySpec) about the splits.
     pub fn splits(&self) -> Splits {
         let (group, time) = (self.group.clone(), self.time.clone());
-        Splits { folds: self.folds, holdout: self.holdout, group, time }
+        Splits { folds: self.folds, holdout: self.holdout, group, time, repeats: self.repeats }
     }
 }
 
@@ -201,6 +203,7 @@ pub fn study_json(profile: &Profile, seed: u64) -> serde_json::Value {
         "metric": profile.metric.name,
         "columns": profile.columns.iter().map(column).collect::<Vec<_>>(),
         "folds": profile.folds,
+        "repeats": profile.repeats,
         "holdout": profile.holdout,
         "group": profile.group,
         "time": profile.time,
@@ -226,6 +229,7 @@ pub(super) fn assemble(request: &Request<'_>, findings: Findings) -> Profile {
         |index: Option<usize>| index.and_then(|index| columns.get(index)).map(|column| column.name.clone());
     let dropped = columns.iter().zip(&roles.dropped).filter(|(_, dropped)| **dropped);
     let features = columns.iter().filter(|column| column.kind.is_feature());
+    let open = pass.rows as f64 * (1.0 - split.holdout.unwrap_or(0.0));
     Profile {
         content: content.digest,
         encoding: content.encoding,
@@ -239,6 +243,7 @@ pub(super) fn assemble(request: &Request<'_>, findings: Findings) -> Profile {
         classes: goal.classes,
         missing_cells: features.map(|column| column.missing).sum(),
         folds: request.folds,
+        repeats: request.repeats.unwrap_or_else(|| Splits::repeats_for(open as u64)),
         holdout: split.holdout,
         holdout_reason: split.reason,
         group: name(roles.group),

@@ -22,6 +22,9 @@ pub(super) fn check_request(request: &Request<'_>) -> Result<(), DataError> {
     if !(2..=100).contains(&request.folds) {
         return Err(DataError::BadFolds { folds: request.folds });
     }
+    if let Some(repeats) = request.repeats.filter(|repeats| !(1..=100).contains(repeats)) {
+        return Err(DataError::BadRepeats { repeats });
+    }
     match request.holdout {
         // Written so that NaN is out of range too.
         Holdout::Fraction(value) if !(0.05..=0.5).contains(&value) => Err(DataError::BadHoldout { value }),

@@ -29,7 +29,7 @@ pub(super) fn spec() -> StudySpec {
                 drop: vec![],
                 delimiter: ',',
             },
-            splits: Splits { folds: 2, holdout: Some(0.2), group: None, time: None },
+            splits: Splits { folds: 2, holdout: Some(0.2), group: None, time: None, repeats: 1 },
             environment: Digest::of(b"lock"),
             code: Digest::of(b"code"),
         }),

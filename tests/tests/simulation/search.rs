@@ -50,6 +50,7 @@ pub(crate) fn spec(seed: u64) -> StudySpec {
                 holdout: seed.is_multiple_of(2).then_some(0.2),
                 group: None,
                 time: None,
+                repeats: 1,
             },
             environment: Digest::of(b"lock"),
             code: Digest::of(b"code"),

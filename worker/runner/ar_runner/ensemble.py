@@ -70,7 +70,8 @@ class Voters:
         """
         evaluator = self.evaluator
         started = time.perf_counter()
-        folds = evaluator.first_folds if repeat == 0 else evaluator.folds(repeat)
+        folds = evaluator.folds(repeat)
+        splits = len(folds) / evaluator.study.folds
         votes, seconds = zip(*(self.vote(train, test) for train, test in folds))
         weights = self.weights
         if weights is None:
@@ -87,8 +88,8 @@ class Voters:
             "op": "result",
             "score": float(np.mean(values)),
             "folds": values,
-            "seconds": time.perf_counter() - started,
-            "predict_seconds": sum(asked),
+            "seconds": (time.perf_counter() - started) / splits,
+            "predict_seconds": sum(asked) / splits,
             "weights": weights,
         }
 

@@ -51,9 +51,16 @@ class Evaluator:
         self.positive = positive_class(table.y) if self.n_classes == 2 else None
         self.sealed = sealed_rows(table.y, study.task, study.holdout, study.seed, table.groups, table.times)
         self.open = np.setdiff1d(np.arange(len(table.y)), self.sealed)
-        self.first_folds = self.folds(repeat=0)
+        self.first_folds = self.one_split(0)
 
     def folds(self, repeat: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Folds of a run: of the study's own split for 0, of the `study.repeats` splits of any other."""
+        if repeat == 0:
+            return self.first_folds
+        each = self.study.repeats
+        return [fold for split in range((repeat - 1) * each, repeat * each) for fold in self.one_split(split + 1)]
+
+    def one_split(self, repeat: int) -> list[tuple[np.ndarray, np.ndarray]]:
         """Folds of the rows that are not sealed, as positions in the table."""
         study, table, rows = self.study, self.table, self.open
         groups = None if table.groups is None else table.groups[rows]
@@ -96,7 +103,9 @@ class Evaluator:
         return score(self.study.metric, self.table.y[rows], labels, scores, self.positive)
 
     def cross_validate(self, config: dict[str, str], repeat: int, send: Send) -> dict[str, Any]:
-        """Sends the hash of the matrix before the first fit, each fold as it ends, and returns the result."""
+        """Sends the hash of the matrix before the first fit, each fold as it ends, and returns the result.
+        Its seconds are those of one cross-validation, however many splits the run covers.
+        """
         hashes: list[str] = []
         fitted_at = 0.0
 
@@ -111,7 +120,8 @@ class Evaluator:
             nonlocal fitted_at
             fitted_at = time.perf_counter()
 
-        folds = self.first_folds if repeat == 0 else self.folds(repeat)
+        folds = self.folds(repeat)
+        splits = len(folds) / self.study.folds
         values, seconds, predict_seconds = [], 0.0, 0.0
         for index, (train, test) in enumerate(folds):
             started = time.perf_counter()
@@ -126,8 +136,8 @@ class Evaluator:
             "op": "result",
             "score": float(np.mean(values)),
             "folds": values,
-            "seconds": seconds,
-            "predict_seconds": predict_seconds,
+            "seconds": seconds / splits,
+            "predict_seconds": predict_seconds / splits,
             "matrix": hashes[0],
         }
 

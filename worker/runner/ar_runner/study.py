@@ -24,6 +24,8 @@ class Study:
     # Name and kind of every column, in the order of the file.
     columns: list[tuple[str, str]]
     folds: int
+    # Splits that one run on a fresh split covers.
+    repeats: int
     holdout: float | None
     group: str | None
     time: str | None
@@ -49,6 +51,7 @@ def read_study(folder: str | Path) -> Study:
             metric=raw["metric"],
             columns=[(column["name"], column["kind"]) for column in raw["columns"]],
             folds=raw["folds"],
+            repeats=raw.get("repeats", 1),
             holdout=raw.get("holdout"),
             group=raw.get("group"),
             time=raw.get("time"),

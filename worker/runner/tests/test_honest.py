@@ -39,6 +39,22 @@ class NoLeak(StudyCase):
                 result = cross_validate(evaluator, repeat, encode="target", build_model=model)
                 self.assertTrue(0.38 < result["score"] < 0.62, (model, result["score"]))
 
+    def test_a_run_on_a_fresh_split_covers_as_many_as_the_study_says(self):
+        one, three = self.noise_study(2), self.noise_study(2, repeats=3)
+        own, runs = (cross_validate(three, repeat, build_model="tree") for repeat in (0, 1)), three.folds(1)
+        first, fresh = own
+        self.assertEqual((len(first["folds"]), len(fresh["folds"])), (5, 15))
+        self.assertEqual(first["folds"], cross_validate(one, 0, build_model="tree")["folds"])
+        # They are the splits that three single runs have, each with every open row once.
+        singles = [cross_validate(one, repeat, build_model="tree") for repeat in (1, 2, 3)]
+        self.assertEqual(fresh["folds"], [score for run in singles for score in run["folds"]])
+        for split in range(3):
+            tested = np.concatenate([test for _, test in runs[5 * split : 5 * split + 5]])
+            np.testing.assert_array_equal(np.sort(tested), three.open)
+        again = [cross_validate(three, repeat, build_model="tree")["folds"] for repeat in (1, 2)]
+        self.assertEqual(again[0], fresh["folds"])
+        self.assertNotEqual(again[0], again[1])
+
     def test_selection_by_the_target_stays_at_chance(self):
         generator = np.random.default_rng(2)
         cells = {f"x{index}": numbers(generator.normal(size=120)) for index in range(200)}

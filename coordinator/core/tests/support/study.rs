@@ -27,7 +27,7 @@ pub(crate) fn spec(seed: u64) -> StudySpec {
                 drop: vec![],
                 delimiter: ',',
             },
-            splits: Splits { folds: 5, holdout: Some(0.2), group: None, time: None },
+            splits: Splits { folds: 5, holdout: Some(0.2), group: None, time: None, repeats: 1 },
             environment: Digest::of(b"lock"),
             code: Digest::of(b"code"),
         }),

@@ -81,6 +81,7 @@ impl Ours {
             seconds: self.seconds,
             spent_time: false,
             test_share: TEST_SHARE,
+            repeats: 1,
             constraints: Constraints::default(),
             seed: self.seed,
             // A table has no predictions to average.

@@ -95,6 +95,7 @@ pub(crate) struct Lab {
     pub(crate) budget: Budget,
     pub(crate) seed: u64,
     pub(crate) spent_time: bool,
+    pub(crate) repeats: u32,
     pub(crate) seconds: Option<f64>,
     pub(crate) search_spec: SearchSpec,
     pub(crate) constraints: Constraints,
@@ -112,6 +113,7 @@ impl Lab {
             budget: Budget { rounds, per_round },
             seed: 7,
             spent_time: false,
+            repeats: 1,
             seconds: None,
             // As long as no test is about one.
             search_spec: SearchSpec { no_ensemble: true, ..SearchSpec::default() },
@@ -130,6 +132,7 @@ impl Lab {
             spent_time: self.spent_time,
             seconds: self.seconds,
             test_share: 0.25,
+            repeats: self.repeats,
             constraints: self.constraints,
             seed: self.seed,
             search: self.search_spec,

@@ -101,13 +101,14 @@ proptest! {
         rounds in 1..7_u32,
         per_round in 1..12_u32,
         trouble in 0..=10_u32,
-        (sampler, no_ensemble) in (any_sampler(), any::<bool>()),
+        (sampler, no_ensemble, repeats) in (any_sampler(), any::<bool>(), 1..5_u32),
         seed in any::<u64>(),
     ) {
         let mut lab = Lab::new(space, rounds, per_round);
         lab.seed = seed;
         lab.search_spec.sampler = sampler;
         lab.search_spec.no_ensemble = no_ensemble;
+        lab.repeats = repeats;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut ended = false;
         for _ in 0..2_000 {

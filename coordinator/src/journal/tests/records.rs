@@ -82,6 +82,7 @@ fn spec() -> StudySpec {
                 holdout: Some(0.2),
                 group: Some("site".into()),
                 time: Some("day".into()),
+                repeats: 1,
             },
             environment: Digest::of(b"lock"),
             code: Digest::of(b"code"),

@@ -117,6 +117,7 @@ fn ours(script: &Script, seed: u64, runs: u32) -> Result<Curve, String> {
         spent_time: false,
         seconds: None,
         test_share: 0.0,
+        repeats: 1,
         constraints: Constraints::default(),
         seed,
         search: SearchSpec { no_ensemble: true, no_race: true, ..SearchSpec::default() },
