@@ -35,7 +35,8 @@ pub(crate) fn certain(repeats: u32) -> usize {
 
 /// What a fresh split of the members may cost, if there is to be an ensemble at all.
 pub(crate) fn votes_at_most(problem: &Problem<'_>) -> usize {
-    let room = problem.budget.confirmation() as usize >= 2 * certain(problem.repeats) + FEWEST;
+    // However many splits a run covers: of fewer experiments the search should not give as many away.
+    let room = problem.budget.confirmation() as usize >= 2 * certain(1) + FEWEST;
     if room && !problem.search.no_ensemble { MEMBERS } else { 0 }
 }
 
