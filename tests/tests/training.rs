@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
@@ -107,6 +108,9 @@ fn ends(script: &str, more: &[&str]) -> (String, String) {
 #[test]
 fn a_script_is_searched_and_the_best_file_is_handed_over() {
     let project = Project::new(GOOD);
+    project.write("with \"quotes\" and blanks.txt", "\r\n");
+    std::os::unix::fs::symlink("train.py", project.root().join("link")).unwrap();
+    fs::set_permissions(project.root().join("train.sh"), fs::Permissions::from_mode(0o755)).unwrap();
     let before = project.tree();
     let ended = project.run(&["--time-budget", "7s", "--budget", "14", "--rounds", "3", "--seed", "5"]);
     assert_eq!(ended.status.code(), Some(0), "{}", run::stderr(&ended));
@@ -137,7 +141,69 @@ fn a_script_is_searched_and_the_best_file_is_handed_over() {
         "and nothing else changed"
     );
     let table = fs::read_to_string(project.results_folder().join("results.tsv")).unwrap();
-    assert!(table.starts_with("experiment\tval_bpb\tmemory_gb\tstatus\tdescription"), "{table}");
+    assert!(table.starts_with("commit\tval_bpb\tmemory_gb\tstatus\tdescription"), "{table}");
+    the_branch_has_what_was_kept(&project, &before, &table, &best);
+}
+
+/// The repository of the results, as git itself sees it.
+fn the_branch_has_what_was_kept(
+    project: &Project,
+    submitted: &BTreeMap<PathBuf, Vec<u8>>,
+    table: &str,
+    best: &str,
+) {
+    let folder = project.results_folder();
+    let repository = folder.join("repository.git");
+    let branch = format!("autoresearch/{}", folder.file_name().unwrap().to_str().unwrap());
+    let git = |arguments: &[&str]| {
+        let ended =
+            std::process::Command::new("git").arg("--git-dir").arg(&repository).args(arguments).output();
+        let ended = ended.expect("git is installed, as this was cloned");
+        assert!(ended.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&ended.stderr));
+        String::from_utf8(ended.stdout).unwrap()
+    };
+    git(&["fsck", "--strict"]);
+    let log = git(&["log", "--reverse", "--format=%h %s", "--abbrev=7", &branch]);
+    let commits: Vec<&str> = log.lines().collect();
+    let kept: Vec<Vec<&str>> = table
+        .lines()
+        .map(|row| row.split('\t').collect())
+        .filter(|row: &Vec<&str>| row[3] == "keep")
+        .collect();
+    assert!(kept.len() >= 2 && commits.len() > kept.len(), "{log}\n{table}");
+    assert!(commits[0].ends_with(" The project as it was submitted"), "{log}");
+    for (row, commit) in kept.iter().zip(&commits[1..]) {
+        assert_eq!(*commit, format!("{} {}", row[0], row[4]), "{log}");
+        let body = git(&["show", "-s", "--format=%B", row[0]]);
+        assert!(body.contains(&format!("val_bpb: {}", row[1])), "{body}");
+        assert!(body.contains(&format!("Experiment: {}", row[row.len() - 1])), "{body}");
+    }
+    let discarded = table.lines().filter(|row| row.contains("\tdiscard\t"));
+    assert!(
+        discarded.clone().count() > 0 && discarded.into_iter().all(|row| row.starts_with('\t')),
+        "{table}"
+    );
+    // First what was submitted, without what git ignores; last what is handed over.
+    let first = commits[0].split(' ').next().unwrap();
+    let listed = git(&["ls-tree", "-r", "-z", first]);
+    let mode_and_path = |line: &str| Some((line.get(..6)?.to_owned(), line.split_once('\t')?.1.to_owned()));
+    let listed: Vec<_> = listed.split_terminator('\0').filter_map(mode_and_path).collect();
+    let quoted = "with \"quotes\" and blanks.txt";
+    let files = [
+        ("100644", ".gitignore"),
+        ("120000", "link"),
+        ("100644", "prepare.py"),
+        ("100644", "train.py"),
+        ("100755", "train.sh"),
+        ("100644", quoted),
+    ];
+    assert_eq!(listed, files.map(|(mode, path)| (mode.to_owned(), path.to_owned())));
+    for (_, path) in files.into_iter().filter(|(mode, _)| *mode != "120000") {
+        let content = git(&["show", &format!("{first}:{path}")]);
+        assert_eq!(content.as_bytes(), submitted[&project.root().join(path)]);
+    }
+    assert_eq!(git(&["show", &format!("{first}:link")]), "train.py");
+    assert_eq!(git(&["show", &format!("{branch}:train.py")]), best);
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! The results folder of a study: `OUT/NAME-ID/` with `results.tsv`, `results.json`, `report.html`,
-//! `progress.svg` and `best/`.
+//! `progress.svg`, `best/`, and of a training study `repository.git`.
 //!
 //! It is written from the state now and then while a study runs and whenever a run ends, whole file by whole file; the
 //! store stays the truth.
@@ -10,6 +10,7 @@ mod find;
 mod html;
 mod judgement;
 mod report;
+mod repository;
 mod script;
 mod table;
 
@@ -50,12 +51,26 @@ fn plain(name: &str) -> String {
 /// When the folder cannot be written or a file of the winner is missing from the store.
 pub fn write(folder: &Path, report: &Report, state: &State, blobs: &BlobStore) -> io::Result<()> {
     std::fs::create_dir_all(folder)?;
-    durable::write(&folder.join("results.tsv"), table::tsv(report).as_bytes())?;
+    let commits = write_repository(folder, report, state, blobs);
+    durable::write(&folder.join("results.tsv"), table::tsv(report, &commits).as_bytes())?;
     write_best(&folder.join("best"), report, state, blobs)?;
     durable::write(&folder.join("report.html"), html::page(report).as_bytes())?;
     durable::write(&folder.join("progress.svg"), html::picture(report).as_bytes())?;
     // Last, because it says that the rest is there.
     durable::write(&folder.join("results.json"), report.to_json().as_bytes())
+}
+
+/// Writes what a training study kept as a git repository. Without it there are still all other results.
+fn write_repository(folder: &Path, report: &Report, state: &State, blobs: &BlobStore) -> repository::Commits {
+    let study = state.studies.get(&StudyId(report.study.id.clone()));
+    let Some((study, training)) = study.and_then(|study| Some((study, study.spec.training()?))) else {
+        return repository::Commits::new();
+    };
+    let made = repository::write(&folder.join("repository.git"), report, training, &study.tree, blobs);
+    made.unwrap_or_else(|error| {
+        tracing::warn!(%error, "cannot write repository.git; all other results are written");
+        repository::Commits::new()
+    })
 }
 
 /// Copies what the last fit of the winner made.

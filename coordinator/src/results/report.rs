@@ -427,7 +427,7 @@ fn ranked_part(state: &State, study: &Study, base: &Config, ranked: ar_search::R
 }
 
 /// Sample standard deviation; none of fewer than two values.
-fn deviation(values: &[f64]) -> Option<f64> {
+pub(super) fn deviation(values: &[f64]) -> Option<f64> {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();

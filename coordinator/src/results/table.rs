@@ -1,27 +1,51 @@
 //! `results.tsv`: one line per experiment, for spreadsheets and `cut`.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::report::{ExperimentPart, Report};
+use super::repository::Commits;
 
-/// The columns; the first five are those of Karpathy's autoresearch, with the experiment's number in
-/// place of the commit and the metric's own name in place of `val_bpb`.
+/// Digits of a commit that are shown, as git does.
+const SHORT: usize = 7;
+/// The columns after the first five.
 const AFTER: &str = "outcome\tmode\tround\tblock\tfolds\tseconds\treason\tpredict_ms\tfeasible";
 
-/// The table as text.
-pub(super) fn tsv(report: &Report) -> String {
-    let mut text = format!("experiment\t{}\tmemory_gb\tstatus\tdescription\t{AFTER}\n", report.study.metric);
-    let refused = report.refused();
-    let mut best: Option<f64> = None;
+/// The table as text. The first five columns are those of Karpathy's autoresearch, with the metric's own name in place of
+/// `val_bpb`. Of a training study the first is the commit, and the experiment's number is the last; a table has no commits.
+pub(super) fn tsv(report: &Report, commits: &Commits) -> String {
+    let metric = &report.study.metric;
+    let (first, last) =
+        if report.study.is_training() { ("commit", "\texperiment") } else { ("experiment", "") };
+    let mut text = format!("{first}\t{metric}\tmemory_gb\tstatus\tdescription\t{AFTER}{last}\n");
+    let kept: BTreeSet<u64> = kept(report).iter().map(|experiment| experiment.id).collect();
     for experiment in &report.experiments {
-        let allowed = !experiment.breaks(&refused);
-        let kept = allowed && is_better(experiment, best, report.minimizes());
-        if kept {
-            best = experiment.score;
-        }
-        line(&mut text, experiment, kept);
+        let row = row(experiment, kept.contains(&experiment.id));
+        let id = experiment.id;
+        // Writing to a String has no way to fail.
+        let _ = match report.study.is_training() {
+            true => {
+                let commit = commits.get(&id).and_then(|commit| commit.get(..SHORT)).unwrap_or_default();
+                writeln!(text, "{commit}\t{row}\t{id}")
+            }
+            false => writeln!(text, "{id}\t{row}"),
+        };
     }
     text
+}
+
+/// The experiments that were the best so far when they were planned, in the order of planning.
+pub(super) fn kept(report: &Report) -> Vec<&ExperimentPart> {
+    let refused = report.refused();
+    let mut best: Option<f64> = None;
+    let mut kept = Vec::new();
+    for experiment in report.experiments.iter().filter(|experiment| !experiment.breaks(&refused)) {
+        if is_better(experiment, best, report.minimizes()) {
+            best = experiment.score;
+            kept.push(experiment);
+        }
+    }
+    kept
 }
 
 /// Whether it was the best so far when it was planned, in the order of planning.
@@ -34,7 +58,8 @@ fn is_better(experiment: &ExperimentPart, best: Option<f64>, minimizes: bool) ->
     best.is_none_or(|best| if minimizes { score < best } else { score > best })
 }
 
-fn line(text: &mut String, experiment: &ExperimentPart, kept: bool) {
+/// All but the first column.
+fn row(experiment: &ExperimentPart, kept: bool) -> String {
     let status = match (experiment.outcome.as_str(), kept) {
         ("done", true) => "keep",
         ("done" | "duplicate" | "stopped early" | "waiting" | "running" | "cancelled", _) => "discard",
@@ -48,11 +73,8 @@ fn line(text: &mut String, experiment: &ExperimentPart, kept: bool) {
         ar_common::Block::Sealed => "sealed".to_owned(),
         ar_common::Block::Refit => "refit".to_owned(),
     };
-    // Writing to a String has no way to fail.
-    let _ = writeln!(
-        text,
-        "{}\t{}\t{memory}\t{status}\t{}\t{}\t{}\t{}\t{block}\t{}\t{}\t{}\t{}\t{}",
-        experiment.id,
+    format!(
+        "{}\t{memory}\t{status}\t{}\t{}\t{}\t{}\t{block}\t{}\t{}\t{}\t{}\t{}",
         number(experiment.score),
         cell(&experiment.label),
         experiment.outcome,
@@ -63,7 +85,7 @@ fn line(text: &mut String, experiment: &ExperimentPart, kept: bool) {
         cell(experiment.reason.as_deref().unwrap_or_default()),
         number(experiment.predict_ms),
         experiment.feasible.map_or("", |feasible| if feasible { "yes" } else { "no" }),
-    );
+    )
 }
 
 /// Text without what would end a cell or a line.

@@ -128,7 +128,7 @@ fn the_table_has_five_known_columns_first_and_one_line_per_experiment() {
     let experiments =
         [("base", Block::FIRST, done(&[0.8, 0.9])), ("tree", Block::FIRST, crashed("no\tluck\nat all"))];
     let report = Report::of(&state(&spec, &experiments, vec![]), &spec.id()).unwrap();
-    let tsv = table::tsv(&report);
+    let tsv = table::tsv(&report, &repository::Commits::new());
     let rows: Vec<Vec<&str>> = tsv.lines().map(|line| line.split('\t').collect()).collect();
     assert_eq!(rows.len(), 3);
     assert_eq!(rows[0][..5], ["experiment", "accuracy", "memory_gb", "status", "description"]);
