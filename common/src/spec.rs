@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::budget::Budget;
 use crate::constraints::Constraints;
 use crate::digest::Digest;
+use crate::experiment::Config;
 use crate::ids::StudyId;
 use crate::metric::{Metric, Task};
 use crate::sampler::Sampler;
@@ -214,7 +215,7 @@ pub struct Limits {
 }
 
 /// How the search goes; not part of the identity, as it decides no score.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SearchSpec {
     /// How configurations are chosen.
@@ -229,6 +230,9 @@ pub struct SearchSpec {
     /// Whether every experiment runs all its folds, however far behind it is.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub no_race: bool,
+    /// Configurations that somebody asked for, to be tried right after the base, in this order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub enqueue: Vec<Config>,
 }
 
 impl SearchSpec {

@@ -79,6 +79,14 @@ pub struct RunArgs {
     /// metric [default: the budget is used]
     #[arg(long, value_name = "AMOUNT", value_parser = amount)]
     pub stop_below: Option<f64>,
+    /// A configuration to try right after the base, e.g. "build_model=xgb scale=robust" or DEPTH=12,MATRIX_LR=0.02; may be
+    /// given again, also when a study goes on
+    #[arg(long, value_name = "SLOT=OPTION,..")]
+    pub enqueue: Vec<String>,
+    /// An option that is never tried, or two that are not tried together, e.g. build_model=gp,features=poly; may be given
+    /// again
+    #[arg(long, value_name = "SLOT=OPTION[,SLOT=OPTION]")]
+    pub forbid: Vec<String>,
     /// Leave out the ensemble: where the budget has room (40 experiments or more), the best few configurations are
     /// averaged at the end of the search, and the mean enters the verdict beside the best one
     #[arg(long)]

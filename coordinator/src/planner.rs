@@ -61,7 +61,7 @@ impl Request {
             metric: study.spec.metric.clone(),
             budget: study.budget(),
             seed: study.spec.seed,
-            search: study.spec.search,
+            search: study.spec.search.clone(),
             constraints: study.spec.limits.constraints,
             time,
             test_share: study.spec.test_share(),
@@ -101,7 +101,7 @@ pub fn explain(study: &Study, history: &[Observation]) -> ar_search::Explanation
         repeats: study.spec.repeats(),
         constraints: study.spec.limits.constraints,
         seed: study.spec.seed,
-        search: study.spec.search,
+        search: &study.spec.search,
     };
     ar_search::explain(&problem, history)
 }
@@ -118,7 +118,7 @@ pub fn plan(request: &Request, memory: &Memory) -> Planned {
         repeats: request.repeats,
         constraints: request.constraints,
         seed: request.seed,
-        search: request.search,
+        search: &request.search,
     };
     let answer = match request.time {
         TimeLeft::Nothing => ar_search::conclude(&problem, &request.history),

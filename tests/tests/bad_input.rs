@@ -73,6 +73,8 @@ fn targets_that_cannot_be_learned_are_refused() {
     bench.refused_with(&good, &["--drop", "aeg"], &["aeg", "`age`"]);
     bench.refused_with(&good, &["--metric", "acuracy"], &["acuracy", "accuracy"]);
     bench.refused_with(&good, &["--holdout", "half"], &["half"]);
+    bench.refused_with(&good, &["--enqueue", "build_modle=rf"], &["--enqueue", "build_modle", "build_model"]);
+    bench.refused_with(&good, &["--forbid", "build_model=base"], &["--forbid", "untouched"]);
     bench.refused_with(&bench.file("missing.csv", table(50, |_| String::new())), &[], &["target"]);
     bench.refused_with(&bench.file("one-class.csv", table(50, |_| "yes".into())), &[], &["one"]);
     let rare = table(40, |row| if row < 2 { "rare".into() } else { "usual".into() });

@@ -112,7 +112,8 @@ fn a_script_is_searched_and_the_best_file_is_handed_over() {
     std::os::unix::fs::symlink("train.py", project.root().join("link")).unwrap();
     fs::set_permissions(project.root().join("train.sh"), fs::Permissions::from_mode(0o755)).unwrap();
     let before = project.tree();
-    let ended = project.run(&["--time-budget", "7s", "--budget", "14", "--rounds", "3", "--seed", "5"]);
+    let flags = ["--time-budget", "7s", "--budget", "14", "--rounds", "3", "--seed", "5"];
+    let ended = project.run(&[&flags[..], &["--enqueue", "LR=0.3"]].concat());
     assert_eq!(ended.status.code(), Some(0), "{}", run::stderr(&ended));
     let said = run::stdout(&ended);
     assert!(said.contains("train.py:2 LR") && said.contains("0.00625 to 0.4"), "{said}");
@@ -131,6 +132,8 @@ fn a_script_is_searched_and_the_best_file_is_handed_over() {
         assert_eq!(experiment["figures"]["seed"].as_f64(), Some(5.0 + repeat as f64), "{experiment}");
         assert_eq!(experiment["figures"]["budget"].as_f64(), Some(7.0));
     }
+    let second = experiments[1]["config"]["LR"].as_str().unwrap().parse::<f64>().unwrap();
+    assert!((second / 0.3).ln().abs() < 0.05, "what was asked for is tried after the base: {second}");
     let verdict = &results["verdict"];
     assert_eq!(verdict["beats_base"], true, "{}", verdict["text"]);
     let option = verdict["winner"]["LR"].as_str().unwrap();

@@ -124,7 +124,7 @@ impl State {
                 }
                 entry.spec.budget = *budget;
                 entry.spec.limits = limits.clone();
-                entry.spec.search = *search;
+                entry.spec.search.clone_from(search);
             }
             Record::OptionRemoved { dimension, option, reason, .. }
                 if entry.space.remove(dimension, option).is_ok() =>

@@ -124,8 +124,8 @@ impl Turn<'_> {
                     asked if known.keeps_to(&asked) => asked,
                     _ => Budget { rounds: 1, per_round: known.evaluations_begun() },
                 };
-                let other = (budget, &spec.limits, spec.search)
-                    != (known.spec.budget, &known.spec.limits, known.spec.search);
+                let other = (budget, &spec.limits, &spec.search)
+                    != (known.spec.budget, &known.spec.limits, &known.spec.search);
                 if other {
                     self.core.live.planning.remove(&study);
                     self.core.live.time_left.remove(&study);

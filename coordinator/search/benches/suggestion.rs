@@ -109,7 +109,7 @@ impl Study {
             repeats: 1,
             constraints: Constraints::default(),
             seed: 0,
-            search: SearchSpec::default(),
+            search: &SearchSpec::default(),
         };
         let plan = self.search.plan(&problem, &self.history, 1);
         let Plan::Suggest(mut suggestions) = plan else { return };

@@ -49,8 +49,12 @@ pub(crate) fn next(
             (looks, room)
         }
     };
+    let asked = asked_for(grid, problem);
+    // What somebody asked for is no part of the share.
+    let room = left.min(room + asked.iter().filter(|look| fresh(look)).count());
+    let plan = std::iter::once(base(grid)).chain(asked).chain(plan);
     let mut looks: Vec<Look> = Vec::new();
-    for look in plan.into_iter().filter(fresh) {
+    for look in plan.filter(fresh) {
         if looks.len() == want.min(room) {
             break;
         }
@@ -74,6 +78,12 @@ fn all_of_it(grid: &Grid<'_>, history: &History<'_>, left: usize) -> Option<Vec<
     let reason = || "the space is small: every combination is tried".to_owned();
     let rest = points.into_iter().filter(|p| *p != grid.base()).map(|point| Look { point, reason: reason() });
     Some(std::iter::once(base(grid)).chain(floors).chain(rest).collect())
+}
+
+/// What somebody asked for, as far as the space has it.
+fn asked_for(grid: &Grid<'_>, problem: &Problem<'_>) -> Vec<Look> {
+    let points = problem.search.enqueue.iter().filter_map(|config| grid.point(config));
+    points.map(|point| Look { point, reason: "asked for by --enqueue".to_owned() }).collect()
 }
 
 fn base(grid: &Grid<'_>) -> Look {

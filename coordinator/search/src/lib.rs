@@ -102,7 +102,7 @@ pub struct Problem<'a> {
     /// Seed of every draw.
     pub seed: u64,
     /// How the search goes.
-    pub search: SearchSpec,
+    pub search: &'a SearchSpec,
 }
 
 /// An experiment to run next.

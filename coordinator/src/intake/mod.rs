@@ -2,6 +2,7 @@
 
 mod project;
 mod snapshot;
+mod steer;
 mod table;
 
 use std::path::{Path, PathBuf};

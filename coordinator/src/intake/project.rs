@@ -11,7 +11,7 @@ use ar_net::BlobStore;
 use ar_source::{Constant, KnobFlag, Knobbed, Language};
 
 use super::snapshot::Snapshot;
-use super::{Intake, IntakeError, Subject, name_of};
+use super::{Intake, IntakeError, Subject, name_of, steer};
 use crate::cli::{RunArgs, TrainArgs};
 use crate::local::{JOB, Job};
 
@@ -80,11 +80,12 @@ pub(super) fn from_flags(args: &RunArgs) -> Result<Intake, IntakeError> {
             text.lines().last().unwrap_or_default()
         )));
     }
-    let space = Space {
+    let mut space = Space {
         dimensions: knobs.iter().map(|(_, knob)| knob.dimension.clone()).collect(),
         ..Space::default()
     };
     space.validate().map_err(|error| flag(error.to_string()))?;
+    steer::forbid(&mut space, &args.forbid)?;
     let training = Training {
         path: args.input.display().to_string(),
         project: snapshot.digest(),
@@ -112,6 +113,7 @@ pub(super) fn from_flags(args: &RunArgs) -> Result<Intake, IntakeError> {
             // A run is one fold, and two trained models are not averaged.
             no_ensemble: true,
             no_race: true,
+            enqueue: steer::enqueue(&space, &args.enqueue)?,
         },
         space,
     };
@@ -137,6 +139,12 @@ pub(super) fn from_study(args: &RunArgs, mut spec: StudySpec) -> Result<Intake, 
     spec.limits.study_seconds =
         args.time_limit.map(|limit| limit.as_secs_f64()).or(spec.limits.study_seconds);
     spec.search.sampler = args.sampler.unwrap_or(spec.search.sampler);
+    if !args.forbid.is_empty() {
+        return Err(flag("--forbid is decided by the study file; change it there".to_owned()));
+    }
+    if !args.enqueue.is_empty() {
+        spec.search.enqueue = steer::enqueue(&spec.space, &args.enqueue)?;
+    }
     let project = Project { snapshot, knobs: Vec::new(), unsearched: Vec::new() };
     Ok(Intake { spec, subject: Subject::Project(Box::new(project)) })
 }

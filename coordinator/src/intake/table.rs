@@ -8,7 +8,7 @@ use ar_common::{
 };
 use ar_net::BlobStore;
 
-use super::{Intake, IntakeError, Subject, name_of};
+use super::{Intake, IntakeError, Subject, name_of, steer};
 use crate::catalog::{self, Facts, LeftOut};
 use crate::cli::RunArgs;
 use crate::data::{self, ColumnKind, Holdout, Profile};
@@ -50,7 +50,8 @@ pub(super) fn from_flags(args: &RunArgs) -> Result<Intake, IntakeError> {
         drop: &args.drop,
     };
     let profile = data::profile(&request)?;
-    let (space, left_out) = catalog::space(ar_runner::CATALOG, &facts(&profile))?;
+    let (mut space, left_out) = catalog::space(ar_runner::CATALOG, &facts(&profile))?;
+    steer::forbid(&mut space, &args.forbid)?;
     let spec = StudySpec {
         version: StudySpec::VERSION,
         name: name_of(&args.input),
@@ -63,7 +64,7 @@ pub(super) fn from_flags(args: &RunArgs) -> Result<Intake, IntakeError> {
             code: code(),
         }),
         budget: Budget { rounds: args.rounds.unwrap_or(ROUNDS), per_round: args.budget.unwrap_or(PER_ROUND) },
-        search: search(args, SearchSpec::default()),
+        search: search(args, &SearchSpec::default(), &space)?,
         limits: limits(args, &Limits::default(), &profile),
         space,
     };
@@ -86,13 +87,15 @@ fn limits(args: &RunArgs, otherwise: &Limits, profile: &Profile) -> Limits {
     }
 }
 
-fn search(args: &RunArgs, otherwise: SearchSpec) -> SearchSpec {
-    SearchSpec {
+fn search(args: &RunArgs, otherwise: &SearchSpec, space: &Space) -> Result<SearchSpec, IntakeError> {
+    let asked = steer::enqueue(space, &args.enqueue)?;
+    Ok(SearchSpec {
         sampler: args.sampler.unwrap_or(otherwise.sampler),
         stop_below: args.stop_below.or(otherwise.stop_below),
         no_ensemble: args.no_ensemble || otherwise.no_ensemble,
         no_race: args.no_race || otherwise.no_race,
-    }
+        enqueue: if asked.is_empty() { otherwise.enqueue.clone() } else { asked },
+    })
 }
 
 /// Takes a `study.toml`. Budget and limits given as flags weigh more than those in the file; what
@@ -107,6 +110,7 @@ pub(super) fn from_study(args: &RunArgs, mut spec: StudySpec) -> Result<Intake, 
         ("--group", args.group.is_some()),
         ("--time", args.time.is_some()),
         ("--drop", !args.drop.is_empty()),
+        ("--forbid", !args.forbid.is_empty()),
     ];
     if let Some((flag, _)) = fixed.iter().find(|(_, given)| *given) {
         return Err(IntakeError::Flag(format!("{flag} is decided by the study file; change it there")));
@@ -145,7 +149,7 @@ pub(super) fn from_study(args: &RunArgs, mut spec: StudySpec) -> Result<Intake, 
     spec.budget.rounds = args.rounds.unwrap_or(spec.budget.rounds);
     spec.budget.per_round = args.budget.unwrap_or(spec.budget.per_round);
     spec.limits = limits(args, &spec.limits, &profile);
-    spec.search = search(args, spec.search);
+    spec.search = search(args, &spec.search, &spec.space)?;
     Ok(Intake { spec, subject: Subject::Table(Box::new(Table { profile, left_out, path })) })
 }
 

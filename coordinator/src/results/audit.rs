@@ -71,7 +71,7 @@ fn done_with(state: &mut State, experiment: ExperimentId, outcome: Outcome) {
 
 fn extend(state: &mut State, spec: &StudySpec) {
     let (budget, limits) = (Budget { rounds: 2, per_round: 5 }, Limits::default());
-    state.apply(&Record::Extended { study: spec.id(), budget, limits, search: spec.search });
+    state.apply(&Record::Extended { study: spec.id(), budget, limits, search: spec.search.clone() });
 }
 
 #[test]

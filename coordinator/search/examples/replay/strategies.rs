@@ -45,7 +45,7 @@ pub struct Ours {
     metric: Metric,
     budget: Budget,
     seed: u64,
-    sampler: Sampler,
+    spec: SearchSpec,
     /// Seconds that the study has, if it is told.
     pub seconds: Option<f64>,
     pub search: Search,
@@ -66,7 +66,8 @@ impl Ours {
             metric: metric(),
             budget: Budget { rounds, per_round },
             seed,
-            sampler,
+            // A table has no predictions to average.
+            spec: SearchSpec { sampler, no_ensemble: true, ..SearchSpec::default() },
             seconds: None,
             search: Search::default(),
             history: Vec::new(),
@@ -84,8 +85,7 @@ impl Ours {
             repeats: 1,
             constraints: Constraints::default(),
             seed: self.seed,
-            // A table has no predictions to average.
-            search: SearchSpec { sampler: self.sampler, no_ensemble: true, ..SearchSpec::default() },
+            search: &self.spec,
         }
     }
 }

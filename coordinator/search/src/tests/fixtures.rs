@@ -135,7 +135,7 @@ impl Lab {
             repeats: self.repeats,
             constraints: self.constraints,
             seed: self.seed,
-            search: self.search_spec,
+            search: &self.search_spec,
         }
     }
 

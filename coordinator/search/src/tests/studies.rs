@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ar_common::{Block, Config, ExperimentId, Measures, Metric, Mode, Outcome, Space};
+use ar_common::{Block, Config, ExperimentId, Measures, Metric, Mode, Outcome, Sampler, Space};
 
 use super::fixtures::{Lab, crash, done, option, plain};
 use crate::{Observation, Plan, conclude, contributions, ranking, uncovered};
@@ -340,4 +340,27 @@ fn a_triple_is_told_apart_from_its_pairs() {
     assert!(first.triple.iter().all(|c| c.option == "o1" && c.dimension != "d3"), "{first:?}");
     assert!(first.delta > 0.03 && first.low > 0.0 && first.runs == 2, "{first:?}");
     assert!(known.triples.len() <= 5);
+}
+
+#[test]
+fn what_somebody_asked_for_comes_right_after_the_base_and_once() {
+    for sampler in [Sampler::Gp, Sampler::Tpe, Sampler::Random, Sampler::Grid] {
+        let mut lab = Lab::new(plain(&[4, 4, 4, 4]), 2, 10);
+        lab.search_spec.sampler = sampler;
+        let asked = [("d0", "o3"), ("d1", "o2")].map(|(slot, option)| lab.space.base().with(slot, option));
+        // What the space does not have is left out, what is there twice is tried once.
+        let gone = lab.space.base().with("d0", "o9");
+        lab.search_spec.enqueue = vec![asked[0].clone(), gone, asked[0].clone(), asked[1].clone()];
+        lab.run(1, |config, _| around(one_good(config), 0.0));
+        let first: Vec<&Config> = lab.suggested.iter().take(3).map(|s| &s.config).collect();
+        assert_eq!(first, [&lab.space.base(), &asked[0], &asked[1]], "{sampler:?}");
+        assert!(lab.suggested[1].reason.contains("--enqueue") && lab.history.len() <= 20);
+        // Asked for later, it comes next.
+        let later = lab.space.base().with("d2", "o3").with("d3", "o3").with("d1", "o3");
+        lab.search_spec.enqueue = vec![later.clone()];
+        lab.budget.rounds = 3;
+        let Plan::Suggest(next) = lab.plan(1) else { panic!() };
+        let tried = lab.history.iter().any(|o| o.config == later);
+        assert_eq!(next[0].config == later, !tried);
+    }
 }

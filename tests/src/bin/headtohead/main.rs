@@ -110,6 +110,7 @@ fn reached(pair: &Pair) -> usize {
 fn ours(script: &Script, seed: u64, runs: u32) -> Result<Curve, String> {
     let budget = (runs..).map(|total| Budget { rounds: 1, per_round: total });
     let budget = budget.into_iter().find(|b| b.total() - b.confirmation() >= runs).ok_or("no such budget")?;
+    let spec = SearchSpec { no_ensemble: true, no_race: true, ..SearchSpec::default() };
     let problem = Problem {
         space: &script.space,
         metric: &script.metric,
@@ -120,7 +121,7 @@ fn ours(script: &Script, seed: u64, runs: u32) -> Result<Curve, String> {
         repeats: 1,
         constraints: Constraints::default(),
         seed,
-        search: SearchSpec { no_ensemble: true, no_race: true, ..SearchSpec::default() },
+        search: &spec,
     };
     let mut search = Search::default();
     let mut history: Vec<Observation> = Vec::new();
