@@ -96,8 +96,7 @@ pub fn compile(args: &RunArgs) -> Result<Intake, IntakeError> {
 fn read_study(path: &Path) -> Result<StudySpec, IntakeError> {
     let wrong = |why: String| IntakeError::Study { path: path.to_owned(), why };
     let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
-    let spec: StudySpec =
-        toml::from_str(&text).map_err(|error| wrong(error.to_string().trim().to_owned()))?;
+    let spec: StudySpec = toml::from_str(&text).map_err(|error| wrong(in_a_line(&error, &text)))?;
     if spec.version != StudySpec::VERSION {
         return Err(wrong(format!(
             "it is of version {}, this program reads version {}; print it anew with --dry-run",
@@ -106,6 +105,16 @@ fn read_study(path: &Path) -> Result<StudySpec, IntakeError> {
         )));
     }
     Ok(spec)
+}
+
+/// What is wrong with a file, without the drawing of the place that the parser adds over several lines.
+fn in_a_line(error: &toml::de::Error, text: &str) -> String {
+    let message = error.message().lines().collect::<Vec<_>>().join(" ");
+    let before = error.span().and_then(|span| text.get(..span.start));
+    match before.filter(|before| !before.is_empty()) {
+        Some(before) => format!("line {}: {message}", before.matches('\n').count() + 1),
+        None => format!("{message}; `run --dry-run` prints a whole one"),
+    }
 }
 
 impl Intake {
@@ -144,6 +153,14 @@ fn name_of(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bad_study_file_is_told_with_its_line() {
+        let said = |text: &str| in_a_line(&toml::from_str::<StudySpec>(text).unwrap_err(), text);
+        assert_eq!(said(""), "missing field `version`; `run --dry-run` prints a whole one");
+        let syntax = said("version = 1\nname = \n");
+        assert!(syntax.starts_with("line 2: ") && syntax.lines().count() == 1, "{syntax}");
+    }
 
     #[test]
     fn a_name_fits_a_folder() {
