@@ -69,6 +69,8 @@ pub(crate) struct Sight<'s> {
     pub(crate) mark: Option<f64>,
     /// What is no longer worth trying.
     pub(crate) pruning: Pruning,
+    /// How far from a leader a knob may be, as a share of its range.
+    pub(crate) reach: f64,
     /// Logarithm of what a run takes, if that is what the budget runs out of.
     pub(crate) seconds: Option<Marginals<'s>>,
     /// Per dimension and option, the chance that a run with it counts.
@@ -97,9 +99,10 @@ impl<'s> Sight<'s> {
         if leaders.is_empty() {
             leaders.push(grid.base());
         }
+        let reach = climb::reach(settled.iter().map(|(_, value)| *value));
         let pruning = Pruning::new(grid, history, &surrogate, mark);
         let chances = modes::chances(grid, history);
-        Self { grid, history, model, surrogate, leaders, mark, pruning, seconds, chances }
+        Self { grid, history, model, surrogate, leaders, mark, pruning, reach, seconds, chances }
     }
 
     /// Takes `point` as being on its way.

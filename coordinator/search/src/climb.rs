@@ -43,8 +43,12 @@ pub(crate) fn climb(sight: &Sight<'_>, all: &mut Vec<Candidate>) {
 
 /// Knobs from which on only what is near a leader is tried.
 const MANY: usize = 4;
-/// How far from a leader a knob may be, as a share of its range.
+/// How far from a leader a knob may be, as a share of its range: at first and at most, and at least.
 const NEAR: f64 = 0.3;
+const NEAREST: f64 = 0.05;
+/// By what the distance grows with each run that is the best so far; it shrinks by the fourth root of it with each that is
+/// not, so that it stays where one in five is (the 1/5 success rule: Rechenberg 1973, "Evolutionsstrategie").
+const GROWTH: f64 = 1.5;
 /// Configurations drawn around leaders.
 const DRAWS: usize = 96;
 
@@ -60,8 +64,12 @@ pub(crate) fn around(sight: &Sight<'_>, rng: &mut ChaCha8Rng, all: &mut Vec<Cand
             if !rng.random_bool(chance) {
                 continue;
             }
-            let open: Vec<u32> =
-                axis.searched.iter().copied().filter(|o| distance(axis, point[d], *o) <= NEAR).collect();
+            let open: Vec<u32> = axis
+                .searched
+                .iter()
+                .copied()
+                .filter(|o| distance(axis, point[d], *o) <= sight.reach)
+                .collect();
             if !open.is_empty() {
                 point[d] = open[rng.random_range(0..open.len())];
             }
@@ -69,6 +77,17 @@ pub(crate) fn around(sight: &Sight<'_>, rng: &mut ChaCha8Rng, all: &mut Vec<Cand
         let point = sight.grid.canonical(point);
         all.push(Candidate { mode: Mode::Exploit, point, why: Why::Around });
     }
+}
+
+/// How far from a leader a knob may be after runs of these expected scores, in their order.
+pub(crate) fn reach(scores: impl IntoIterator<Item = f64>) -> f64 {
+    let mut best = f64::NEG_INFINITY;
+    scores.into_iter().enumerate().fold(NEAR, |reach, (n, score)| {
+        let by = if score > best { GROWTH } else { GROWTH.powf(-0.25) };
+        best = best.max(score);
+        // The first one has nothing to be better than.
+        if n == 0 { reach } else { (reach * by).clamp(NEAREST, NEAR) }
+    })
 }
 
 fn has_many(grid: &Grid<'_>) -> bool {
@@ -90,7 +109,7 @@ fn distance(axis: &Axis, a: u32, b: u32) -> f64 {
 pub(crate) fn in_reach(sight: &Sight<'_>, point: &Point) -> bool {
     let near = |leader: &Point| {
         let axes = sight.grid.axes.iter().zip(leader.iter().zip(point));
-        axes.into_iter().all(|(axis, (a, b))| distance(axis, *a, *b) <= NEAR)
+        axes.into_iter().all(|(axis, (a, b))| distance(axis, *a, *b) <= sight.reach)
     };
     !has_many(sight.grid) || sight.leaders.iter().take(LEADERS).any(near)
 }
@@ -98,12 +117,14 @@ pub(crate) fn in_reach(sight: &Sight<'_>, point: &Point) -> bool {
 fn top(sight: &Sight<'_>, start: &Point, promise: impl Fn(&Point) -> f64) -> Point {
     let mut point = start.clone();
     let mut best = promise(&point);
+    let many = has_many(sight.grid);
     for _ in 0..SWEEPS {
         let before = point.clone();
         for (d, axis) in sight.grid.axes.iter().enumerate() {
             for option in near(axis, point[d]) {
                 let skipped = sight.history.tally((d, option)).skipped();
-                let Some(next) = sight.grid.with(&point, (d, option)).filter(|_| !skipped) else {
+                let far = many && distance(axis, start[d], option) > sight.reach;
+                let Some(next) = sight.grid.with(&point, (d, option)).filter(|_| !skipped && !far) else {
                     continue;
                 };
                 let promised = promise(&next);
@@ -131,4 +152,21 @@ fn near(axis: &Axis, now: u32) -> Vec<u32> {
     };
     let step = |by: &i64| usize::try_from(at as i64 + by).ok().and_then(|i| order.get(i).copied());
     STEPS.iter().flat_map(|by| [-by, *by]).filter_map(|by| step(&by)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reach_shrinks_without_success_and_grows_with_it() {
+        assert_eq!(reach([]), NEAR);
+        assert_eq!(reach([0.1]), NEAR, "the first is better than nothing");
+        assert_eq!(reach([0.1, 0.2, 0.3]), NEAR, "no farther than at first");
+        let after = |failures: usize| reach(std::iter::once(1.0).chain(std::iter::repeat_n(0.0, failures)));
+        assert!((after(4) - NEAR / GROWTH).abs() < 1e-12, "four failures take away what one success gives");
+        assert_eq!(after(100), NEAREST);
+        let recovered = reach([1.0, 0.0, 0.0, 0.0, 0.0, 2.0]);
+        assert!((recovered - NEAR).abs() < 1e-12, "{recovered}");
+    }
 }
