@@ -146,6 +146,16 @@ fn a_script_is_searched_and_the_best_file_is_handed_over() {
     let table = fs::read_to_string(project.results_folder().join("results.tsv")).unwrap();
     assert!(table.starts_with("commit\tval_bpb\tmemory_gb\tstatus\tdescription"), "{table}");
     the_branch_has_what_was_kept(&project, &before, &table, &best);
+
+    // A lock that a killed git left does not stop the next one, and the same study gives the same commits.
+    let repository = project.results_folder().join("repository.git");
+    fs::remove_file(repository.join("autoresearch.json")).unwrap();
+    fs::write(repository.join("HEAD.lock"), "").unwrap();
+    let again = project.run(&[&flags[..], &["--enqueue", "LR=0.3"]].concat());
+    assert_eq!(again.status.code(), Some(0), "{}", run::stderr(&again));
+    assert!(!repository.join("HEAD.lock").exists(), "the lock was in the way");
+    let table = fs::read_to_string(project.results_folder().join("results.tsv")).unwrap();
+    the_branch_has_what_was_kept(&project, &before, &table, &best);
 }
 
 /// The repository of the results, as git itself sees it.

@@ -66,7 +66,13 @@ fn write_repository(folder: &Path, report: &Report, state: &State, blobs: &BlobS
     let Some((study, training)) = study.and_then(|study| Some((study, study.spec.training()?))) else {
         return repository::Commits::new();
     };
-    let made = repository::write(&folder.join("repository.git"), report, training, &study.tree, blobs);
+    let folder = folder.join("repository.git");
+    let write = || repository::write(&folder, report, training, &study.tree, blobs);
+    // What git left half done when it was killed, a lock say, must not stop it for ever; all of it can be made anew.
+    let made = write().or_else(|_| {
+        std::fs::remove_dir_all(&folder)?;
+        write()
+    });
     made.unwrap_or_else(|error| {
         tracing::warn!(%error, "cannot write repository.git; all other results are written");
         repository::Commits::new()
