@@ -1,7 +1,7 @@
 //! Placement: which waiting experiment goes to which worker.
 
 use ar_common::frames::{CoordinatorFrame, Grant, LeaseRef};
-use ar_common::{ExperimentId, LeaseSeq, StudyId};
+use ar_common::{Block, ExperimentId, LeaseSeq, StudyId};
 
 use crate::input::SessionId;
 use crate::live::{LiveLease, LiveWorker};
@@ -187,7 +187,8 @@ fn ahead(state: &State, study: &Study) -> u32 {
 }
 
 /// The hard deadline of an attempt: what the study says, else max(60 s, 20 x the base). The sealed
-/// block fits two configurations and the refit all rows, so they may take as long again; an ensemble fits its members
+/// block fits two configurations and the refit all rows, so they may take as long again; a run on a fresh split has the
+/// limit for each split that it covers; an ensemble fits its members
 /// one after another.
 fn deadline_ms(state: &State, study: &Study, experiment: &Experiment) -> u64 {
     let measured = |id: &ExperimentId| state.experiment(*id)?.outcome()?.measures().map(|m| m.seconds);
@@ -197,7 +198,11 @@ fn deadline_ms(state: &State, study: &Study, experiment: &Experiment) -> u64 {
         None if base_has_ended(state, study) => DEADLINE_FLOOR_S,
         None => DEADLINE_BEFORE_BASE_S,
     });
-    let passes = if experiment.block.counts() { 1.0 } else { 2.0 };
+    let passes = match experiment.block {
+        Block::FIRST => 1.0,
+        Block::Cv { .. } => f64::from(study.spec.repeats()),
+        Block::Sealed | Block::Refit => 2.0,
+    };
     let factor = passes * f64::from(ar_common::ensemble::cost(&experiment.members));
     #[expect(
         clippy::cast_possible_truncation,

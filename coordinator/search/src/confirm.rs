@@ -8,7 +8,8 @@ use crate::history::{Entry, History, whole};
 use crate::insight::Pair;
 
 /// Pairs of replicates after which more of them say little: the correction for overlapping training sets
-/// stays, however many splits there are; fewer of them where each covers several splits. Only a search that ended before its budget stops here.
+/// stays, however many splits there are; fewer of them where each covers several splits. Only a search that ended before
+/// its budget stops here.
 const ENOUGH: usize = 6;
 /// One part in so many of what is kept for confirmation may go to squares of two options. The verdict hardly feels it: of
 /// the variance of its mean difference, (1 / n + 1 / 4) s2 with five folds, half as many pairs n add a tenth.

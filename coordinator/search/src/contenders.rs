@@ -21,7 +21,7 @@ pub(crate) const CLOSER: Block = Block::Cv { repeat: 1 };
 const MOST: usize = 3;
 /// Of one alone nothing is chosen.
 const FEWEST: usize = 2;
-/// Expected scores closer than this are the same.
+/// Expected scores closer than this, in deviations of all scores, are the same.
 const SAME: f64 = 1e-9;
 
 /// The configurations but the base that ran to their end on the first split and keep to the constraints, with their
@@ -56,10 +56,11 @@ pub(crate) fn candidate(
 ) -> Option<Point> {
     let ranked = ranked(grid, history, surrogate);
     let (leader, highest) = *ranked.first()?;
+    // One deviation of all scores, in units of the metric.
+    let unit = surrogate.in_units(1.0);
     let closer = |point: &Point| Some(metric.gain(history.find(point, CLOSER)?.measures?.score?, 0.0));
-    let seen = |(point, value): &(&'_ Point, f64)| {
-        Some(((*point).clone(), surrogate.in_units(value - highest), closer(point)?))
-    };
+    let seen =
+        |(point, value): &(&'_ Point, f64)| Some(((*point).clone(), value - highest, closer(point)? / unit));
     let seen: Vec<(Point, f64, f64)> = ranked.iter().take(MOST).filter_map(seen).collect();
     if history.repeats == 1 || seen.is_empty() {
         return Some(leader.clone());

@@ -14,8 +14,8 @@ use crate::paired::{PairedTest, Prior, paired_test};
 /// The level of the verdict.
 pub const LEVEL: f64 = 0.10;
 
-/// Mean differences closer than this are the same.
-const EQUAL: f64 = 1e-9;
+/// Mean differences that are a smaller share of the scores than this are the same up to rounding.
+const EQUAL: f64 = 1e-12;
 
 /// How candidates are compared with the base.
 #[derive(Clone, Copy)]
@@ -54,6 +54,13 @@ struct Paired {
     differences: Vec<f64>,
     ours: Vec<f64>,
     theirs: Vec<f64>,
+}
+
+impl Paired {
+    /// What a mean difference may be of rounding alone.
+    fn rounding(&self) -> f64 {
+        EQUAL * self.ours.iter().chain(&self.theirs).fold(0.0, |most: f64, score| most.max(score.abs()))
+    }
 }
 
 /// The scores of the folds; the score itself where there are none.
@@ -209,8 +216,8 @@ fn correct(trials: &mut [Trial<'_>], prior: Prior) {
 fn better(rules: Rules<'_>, trials: &[Trial<'_>]) -> usize {
     let [single, ensemble] = trials else { return 0 };
     let ahead = || {
-        let gains = differences(rules, &ensemble.of.runs, &single.of.runs).differences;
-        mean(&gains) > EQUAL
+        let paired = differences(rules, &ensemble.of.runs, &single.of.runs);
+        mean(&paired.differences) > paired.rounding()
     };
     usize::from(ensemble.beats_base() && (!single.beats_base() || ahead()))
 }
@@ -266,7 +273,7 @@ fn said(metric: &Metric, trial: &Trial<'_>) -> String {
     let side = if test.difference < 0.0 { "worse" } else { "better" };
     if test.pairs == 0 {
         format!("shares no {} with it", trial.unit)
-    } else if test.difference.abs() <= EQUAL {
+    } else if test.difference.abs() <= trial.paired.rounding() {
         format!("scores the same ({seen})")
     } else {
         format!("is {difference} {side} ({seen})")

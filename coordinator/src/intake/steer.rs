@@ -62,14 +62,30 @@ pub(super) fn enqueue(space: &Space, asked: &[String]) -> Result<Vec<Config>, In
 
 /// `SLOT=OPTION`, several of them with commas or blanks between, as the program itself writes them.
 fn choices(space: &Space, text: &str) -> Result<Vec<Choice>, String> {
-    let parts = text.split([',', ' ']).filter(|part| !part.is_empty());
-    let choices: Vec<Choice> = parts.map(|part| choice(space, part)).collect::<Result<_, _>>()?;
+    let choices: Vec<Choice> =
+        parts(text).into_iter().map(|part| choice(space, part)).collect::<Result<_, _>>()?;
     for (i, choice) in choices.iter().enumerate() {
         if choices[..i].iter().any(|before| before.dimension == choice.dimension) {
             return Err(format!("`{}` is named twice", choice.dimension));
         }
     }
     if choices.is_empty() { Err("give SLOT=OPTION".to_owned()) } else { Ok(choices) }
+}
+
+/// A text cut where a name and `=` follow a comma or a blank: an option may have commas and blanks of its own, as a tuple has.
+fn parts(text: &str) -> Vec<&str> {
+    let between = |c: char| c == ',' || c == ' ';
+    let named = |rest: &str| {
+        let name = rest.split('=').next().unwrap_or_default();
+        rest.len() > name.len()
+            && !name.is_empty()
+            && !name.contains(|c: char| between(c) || "()[]'\"".contains(c))
+    };
+    let starts = text.match_indices(between).map(|(at, _)| at + 1).filter(|at| named(&text[*at..]));
+    let mut cuts: Vec<usize> = std::iter::once(0).chain(starts).collect();
+    cuts.push(text.len());
+    let parts = cuts.windows(2).map(|cut| text[cut[0]..cut[1]].trim_matches(between));
+    parts.filter(|part| !part.is_empty()).collect()
 }
 
 fn choice(space: &Space, text: &str) -> Result<Choice, String> {
@@ -129,6 +145,7 @@ mod tests {
         let dimensions = vec![
             slot("model", &["base", "xgb", "tree"]),
             slot("scale", &["base", "robust"]),
+            slot("BETAS", &["base", "(0.9, 0.99)"]),
             Dimension::knob("LR", knob).unwrap(),
         ];
         let space = Space { dimensions, ..Space::default() };
@@ -146,6 +163,8 @@ mod tests {
         let base = space().base();
         assert_eq!(enqueued("model=xgb scale=robust"), Ok(base.with("model", "xgb").with("scale", "robust")));
         assert_eq!(enqueued("scale=robust,"), Ok(base.with("scale", "robust")));
+        let betas = base.with("BETAS", "(0.9, 0.99)");
+        assert_eq!(enqueued("BETAS=(0.9, 0.99),model=xgb"), Ok(betas.with("model", "xgb")));
         // A number becomes the level next to it; what it is now is the base.
         let near = enqueued("LR=0.02").unwrap();
         let level: f64 = near.get("LR").unwrap().parse().unwrap();
@@ -157,7 +176,7 @@ mod tests {
     fn what_cannot_be_tried_is_told_in_a_line() {
         for (text, expected) in [
             ("model", "`model` is not SLOT=OPTION"),
-            ("colour=red", "there is no `colour`; there are: model, scale, LR"),
+            ("colour=red", "there is no `colour`; there are: model, scale, BETAS, LR"),
             ("model=svm", "`model` has no option `svm`; there are: base, xgb, tree"),
             ("model=xgb model=tree", "`model` is named twice"),
             ("LR=fast", "`fast` is no number"),

@@ -69,9 +69,9 @@ fn write_repository(folder: &Path, report: &Report, state: &State, blobs: &BlobS
     let folder = folder.join("repository.git");
     let write = || repository::write(&folder, report, training, &study.tree, blobs);
     // What git left half done when it was killed, a lock say, must not stop it for ever; all of it can be made anew.
-    let made = write().or_else(|_| {
-        std::fs::remove_dir_all(&folder)?;
-        write()
+    let made = write().or_else(|error| match std::fs::remove_dir_all(&folder) {
+        Ok(()) => write(),
+        Err(_) => Err(error),
     });
     made.unwrap_or_else(|error| {
         tracing::warn!(%error, "cannot write repository.git; all other results are written");

@@ -42,7 +42,7 @@ struct Commit<'a> {
 }
 
 /// The branch of a study; a name that git takes.
-pub(super) fn branch(report: &Report) -> String {
+fn branch(report: &Report) -> String {
     format!("autoresearch/{}", super::folder_name(report).replace("..", "-"))
 }
 

@@ -1,11 +1,11 @@
 //! Grants, heartbeats, lapses, quarantine.
 
 use ar_common::frames::{CoordinatorFrame, LeaseStage};
-use ar_common::{Attempt, Outcome};
+use ar_common::{Attempt, Block, Outcome};
 use ar_core::{Loss, Record, Timing};
 
 use super::{after_base, kinds, lease_in, with_one_lease};
-use crate::support::{Worker, World, config, cv, done, quick, spec};
+use crate::support::{Worker, World, config, cv, done, planned, quick, spec};
 
 const TTL: u64 = 45_000;
 
@@ -352,4 +352,18 @@ fn the_deadline_follows_the_base_and_the_limit_of_the_study_goes_first() {
     let grant = worker.grant(&mut world);
     assert_eq!((grant.deadline_ms, grant.grace_ms, grant.memory), (5_000, 2_000, Some(1 << 30)));
     world.nothing_left();
+
+    // A run on a fresh split that covers several has the limit for each.
+    let mut world = World::new();
+    limited.tabular_mut().unwrap().splits.repeats = 4;
+    let study = world.submit(&limited);
+    let mut worker = Worker::new("w1", 1);
+    worker.join(&mut world, &study);
+    world.plan([cv(&[])]);
+    let base = worker.grant(&mut world);
+    worker.start(&mut world, base.lease);
+    worker.claim(&mut world, base.lease, done(0.8));
+    worker.receive(&mut world);
+    world.plan([planned(config(&[]), Block::Cv { repeat: 1 })]);
+    assert_eq!((base.deadline_ms, worker.grant(&mut world).deadline_ms), (5_000, 20_000));
 }

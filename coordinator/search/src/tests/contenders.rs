@@ -69,6 +69,19 @@ fn luck_on_the_first_split_is_found_out_before_the_candidate_is_chosen() {
 }
 
 #[test]
+fn the_choice_does_not_depend_on_the_unit_of_the_metric() {
+    let mut lab = small(4, 4, 15);
+    lab.metric = ar_common::Metric::tabular("rmse").unwrap().0;
+    let end = lab.run_all(3, |o| {
+        let splits = if o.block == Block::FIRST { 1 } else { 4 };
+        done((0..splits).flat_map(|split| score(o, split)).map(|score| 1e-8 * (1.0 - score)).collect())
+    });
+    let crate::Plan::Conclude(verdict) = end else { panic!("{end:?}") };
+    assert_eq!(verdict.candidate, Some(lab.space.base().with("d0", "o2")), "{}", verdict.text);
+    assert!(!verdict.text.contains("the same"), "{}", verdict.text);
+}
+
+#[test]
 fn a_look_that_fails_leaves_the_choice_to_the_others_or_to_the_first_split() {
     for (fails, expected) in [(Some("o1"), "o2"), (None, "o1")] {
         let mut lab = small(4, 4, 15);
