@@ -27,6 +27,13 @@ impl Budget {
         self.total() / 5 / 2 * 2
     }
 
+    /// The share kept for deciding what is kept where every run is evidence of its own: [`Budget::confirmation`], and six runs
+    /// at least: two of the base, that tell the noise, and two pairs. With fewer than twelve runs nothing is decided.
+    pub fn decisions(&self) -> u32 {
+        const LEAST: u32 = 6;
+        if self.total() < 2 * LEAST { 0 } else { self.confirmation().max(LEAST) }
+    }
+
     /// The round, from 1, in which the `n`-th experiment (from 0) falls.
     pub fn round_of(&self, n: u32) -> u32 {
         n / self.per_round.max(1) + 1
@@ -36,6 +43,12 @@ impl Budget {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_decision_needs_six_runs() {
+        let decisions = |total| Budget { rounds: 1, per_round: total }.decisions();
+        assert_eq!([11, 12, 29, 40, 100].map(decisions), [0, 6, 6, 8, 20]);
+    }
 
     #[test]
     fn the_default_budget_is_sixty_with_twelve_for_confirmation() {

@@ -40,5 +40,5 @@ pub use space::{Choice, Dimension, OptionSpec, Space, SpaceError};
 pub use spec::{Limits, SearchSpec, Splits, StudySpec, TabularSpec};
 pub use time::Millis;
 pub use tree::{EntryKind, Tree, TreeEntry};
-pub use verdict::{Compared, Verdict};
+pub use verdict::{Compared, Decision, Fate, Verdict};
 pub use workload::{BudgetBy, Site, Tabular, Training, Workload};

@@ -13,6 +13,7 @@ mod input;
 mod invariants;
 mod lease;
 mod live;
+mod pairs;
 mod placement;
 mod planning;
 mod record;

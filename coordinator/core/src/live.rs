@@ -37,6 +37,8 @@ pub struct Live {
     pub queues: BTreeMap<StudyId, VecDeque<ExperimentId>>,
     /// Per study, what its planning is doing.
     pub planning: BTreeMap<StudyId, Planning>,
+    /// Where runs went beside which another one is to run.
+    pub ran_on: BTreeMap<ExperimentId, WorkerId>,
     /// Studies whose time limit has begun to bind.
     pub time_left: BTreeMap<StudyId, TimeLeft>,
 }

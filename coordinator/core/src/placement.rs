@@ -96,7 +96,8 @@ impl Turn<'_> {
             if room(worker, ahead(&self.core.state, study)) == 0 || !worker.ready.contains(id) {
                 return None;
             }
-            queue.iter().copied().find(|experiment| self.may_start(study, *experiment))
+            let mut queue = queue.iter().copied();
+            queue.find(|e| self.may_start(study, *e) && self.is_at_home(session, study, *e))
         })
     }
 
@@ -134,11 +135,16 @@ impl Turn<'_> {
             members: entry.members.clone(),
             race: entry.race.clone(),
         });
+        let is_compared = study.spec.training().is_some() && entry.block != Block::FIRST;
+        let home = name.clone();
         let (study, attempt) = (entry.study.clone(), entry.attempt);
         self.record(Record::Granted { experiment, attempt, worker: name, boot, deadline_ms });
         self.core.live.dequeue(&study, experiment);
         let lapses = self.now + self.core.live.timing.lease_ttl_ms;
         self.core.live.leases.insert(experiment, LiveLease { lapses, running: false });
+        if is_compared {
+            self.core.live.ran_on.insert(experiment, home);
+        }
         if let Some(worker) = self.core.live.workers.get_mut(&session) {
             worker.held.insert(experiment);
         }

@@ -17,8 +17,7 @@ impl Turn<'_> {
             if study.phase != Phase::Searching {
                 continue;
             }
-            let waiting = self.core.live.queues.get(id).map_or(0, std::collections::VecDeque::len);
-            let want = self.free_capacity(id, study).saturating_sub(waiting);
+            let want = self.free_capacity(id, study).saturating_sub(self.waiting(id, study));
             // A study with nothing pending must still be able to conclude without any worker.
             let idle = !self.has_pending(id);
             let over = self.core.live.time_left.contains_key(id);

@@ -26,7 +26,11 @@ const SAME: f64 = 1e-9;
 
 /// The configurations but the base that ran to their end on the first split and keep to the constraints, with their
 /// expected scores, best first; of equal ones the simplest. It rests on the scores of the first split alone.
-fn ranked<'s>(grid: &Grid<'_>, history: &History<'_>, surrogate: &'s Surrogate) -> Vec<(&'s Point, f64)> {
+pub(crate) fn ranked<'s>(
+    grid: &Grid<'_>,
+    history: &History<'_>,
+    surrogate: &'s Surrogate,
+) -> Vec<(&'s Point, f64)> {
     let base = grid.base();
     let complete = |point: &Point| {
         let entry = history.find(point, Block::FIRST);

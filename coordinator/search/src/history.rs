@@ -90,6 +90,8 @@ pub(crate) struct History<'a> {
     refused: BTreeMap<Point, String>,
     /// Splits that one run on a fresh split covers.
     pub(crate) repeats: u32,
+    /// Runs share nothing but their data, see [`Problem::independent`].
+    independent: bool,
 }
 
 impl<'a> History<'a> {
@@ -118,12 +120,13 @@ impl<'a> History<'a> {
         let key = |(i, e): (usize, &Entry<'_>)| Some(((e.point.clone()?, e.observation.block), i));
         let index = entries.iter().enumerate().filter_map(key).collect();
         let tallies = tally(grid, &entries);
-        Self { entries, index, tallies, folds, refused: BTreeMap::new(), repeats: 1 }
+        Self { entries, index, tallies, folds, refused: BTreeMap::new(), repeats: 1, independent: false }
     }
 
     /// As it is seen by a study.
     pub(crate) fn of(self, problem: &Problem<'_>) -> Self {
-        Self { repeats: problem.repeats.max(1), ..self.under(problem.constraints) }
+        let independent = problem.independent();
+        Self { repeats: problem.repeats.max(1), independent, ..self.under(problem.constraints) }
     }
 
     /// With what breaks the constraints told apart from what keeps to them: a configuration by all its runs, an
@@ -231,7 +234,8 @@ impl<'a> History<'a> {
     pub(crate) fn search_left(&self, problem: &Problem<'_>) -> usize {
         let budget = problem.budget;
         let replicates = self.spent() - self.spent_searching();
-        let kept = f64::from(budget.confirmation()).max(replicates);
+        let reserve = if problem.independent() { budget.decisions() } else { budget.confirmation() };
+        let kept = f64::from(reserve).max(replicates);
         let left = whole(f64::from(budget.total()) - kept - self.spent_searching());
         left.saturating_sub(ensemble::set_aside(problem, self))
     }
@@ -280,15 +284,23 @@ impl<'a> History<'a> {
         uses
     }
 
-    /// The scores of the first split that the model learns from. Floors are no part of the space that
-    /// is searched; a raced-out run is set right for the folds it did not see.
+    /// The scores of the first split that the model learns from; of all seeds, where runs are independent. Floors are no
+    /// part of the space that is searched; a raced-out run is set right for the folds it did not see.
     pub(crate) fn samples(&self, grid: &Grid<'_>, metric: &Metric) -> Vec<Sample> {
         let effects = self.fold_effects();
-        self.searched().filter_map(|entry| sample(entry, grid, metric, &effects)).collect()
+        self.learnt().filter_map(|entry| sample(entry, grid, metric, &effects)).collect()
+    }
+
+    /// What the model learns from.
+    fn learnt(&self) -> impl Iterator<Item = &Entry<'a>> {
+        self.counted().filter(|entry| self.independent || entry.observation.block == Block::FIRST)
     }
 
     /// [`History::samples`], and what fresh splits gave, set right for how much higher a split scores than the first one.
     pub(crate) fn all_samples(&self, grid: &Grid<'_>, metric: &Metric) -> Vec<Sample> {
+        if self.independent {
+            return self.samples(grid, metric);
+        }
         let mut splits: BTreeMap<u32, Vec<(&Point, f64, f64)>> = BTreeMap::new();
         for entry in self.entries.iter().filter(|e| e.repeat().is_some_and(|repeat| repeat > 0)) {
             let point = entry.point.as_ref().filter(|point| !grid.is_floor(point));
@@ -350,7 +362,7 @@ impl<'a> History<'a> {
     /// the two-way table configuration x fold, over the folds. 0 where it cannot be told.
     /// It asks the complete runs among the first `n` of [`History::samples`], so that later ones do not change it.
     pub(crate) fn noise(&self, grid: &Grid<'_>, metric: &Metric, n: usize) -> f64 {
-        let sampled = self.searched().filter(|entry| sample(entry, grid, metric, &[]).is_some()).take(n);
+        let sampled = self.learnt().filter(|entry| sample(entry, grid, metric, &[]).is_some()).take(n);
         let rows: Vec<&[f64]> = sampled.filter_map(|entry| self.complete(entry)).collect();
         if rows.len() < 2 || self.folds < 2 {
             return 0.0;

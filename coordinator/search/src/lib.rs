@@ -10,6 +10,7 @@
 //! (`verdict.rs`). There is no barrier but the one before confirmation, where the candidate is chosen, and an ensemble
 //! of the best beside it (`ensemble.rs`).
 
+mod acceptance;
 mod candidates;
 mod climb;
 mod confirm;
@@ -105,6 +106,14 @@ pub struct Problem<'a> {
     pub search: &'a SearchSpec,
 }
 
+impl Problem<'_> {
+    /// Whether two runs share nothing but their data, as training runs do: each is new evidence, and what is kept is decided on
+    /// pairs of runs (`acceptance`).
+    fn independent(&self) -> bool {
+        self.test_share == 0.0
+    }
+}
+
 /// An experiment to run next.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Suggestion {
@@ -131,7 +140,7 @@ pub struct Suggestion {
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is moved once or twice")]
 pub enum Plan {
-    /// Run these; at most as many as were asked for.
+    /// Run these; at most as many as were asked for, but for a pair of runs, which stays whole.
     Suggest(Vec<Suggestion>),
     /// What is pending decides: ask again when one of them ends.
     Wait,
@@ -241,6 +250,12 @@ fn next(memory: &mut Search, problem: &Problem<'_>, history: &[Observation], wan
     };
     if !history.any_score() && history.failures() >= HOPELESS {
         return wait_or_end(memory);
+    }
+    if problem.independent() {
+        let runs = acceptance::noise_runs(problem, &grid, &history);
+        if !runs.is_empty() {
+            return Plan::Suggest(paired_runs(problem, &grid, &history, (Mode::Explore, runs, want)));
+        }
     }
     let left = history.search_left(problem);
     let mut early = problem.spent_time;
@@ -395,6 +410,27 @@ fn runs_out(problem: &Problem<'_>, seconds: &[Sample]) -> bool {
     problem.seconds.is_some_and(|room| each * f64::from(problem.budget.total()) > room)
 }
 
+/// Runs on fresh seeds as suggestions, `want` at most; a pair stays whole.
+fn paired_runs(
+    problem: &Problem<'_>,
+    grid: &Grid<'_>,
+    history: &History<'_>,
+    (mode, runs, want): (Mode, Vec<acceptance::Run>, usize),
+) -> Vec<Suggestion> {
+    let spent = whole(history.spent()) as u32;
+    let suggestion = |(n, run): (u32, acceptance::Run)| Suggestion {
+        config: grid.config(&run.point),
+        block: run.block,
+        mode,
+        round: problem.budget.round_of(spent + n),
+        reason: run.reason,
+        expected_gain: None,
+        members: Vec::new(),
+        race: None,
+    };
+    (0..).zip(runs).take(want).map(suggestion).collect()
+}
+
 /// Replicates of the candidate, the base and squares; `None` if there is nothing to confirm or it is done.
 fn confirm(
     memory: &mut Search,
@@ -409,6 +445,13 @@ fn confirm(
         return Some(Plan::Wait);
     }
     let surrogate = memory.surrogate(problem, grid, history);
+    if problem.independent() {
+        let runs = acceptance::next(problem, grid, history, (&surrogate, early, want));
+        memory.keep(problem.space, surrogate);
+        let pairs = want.max(runs.len().min(2));
+        return (!runs.is_empty())
+            .then(|| Plan::Suggest(paired_runs(problem, grid, history, (Mode::Narrow, runs, pairs))));
+    }
     let candidate = contenders::candidate(grid, history, problem.metric, &surrogate);
     let proposed = ensemble::propose(problem, grid, history, &surrogate);
     let others = (&surrogate, proposed.as_ref().map_or(0, Vec::len));

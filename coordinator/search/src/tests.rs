@@ -1,5 +1,6 @@
 //! Whole studies, run against made-up scores.
 
+mod acceptance;
 mod constraints;
 mod contenders;
 mod ensembles;

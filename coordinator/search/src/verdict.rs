@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use ar_common::{Compared, Config, Measures, Member, Metric, Verdict};
 
+use crate::acceptance;
 use crate::ensemble::{self, Stage};
 use crate::grid::{Grid, Point, changes};
 use crate::history::{History, mean};
@@ -96,6 +97,7 @@ pub(crate) fn judge(
         text,
         members: Vec::new(),
         compared: Vec::new(),
+        decisions: Vec::new(),
     };
     if base_scores.is_empty() {
         let (winner, score) = best_seen.clone()?;
@@ -119,6 +121,10 @@ pub(crate) fn judge(
         };
         return Some(verdict(&base, format!("{nothing}: the base is kept{note}")));
     };
+    if test_share == 0.0 {
+        let verdict = acceptance::judge(grid, history, metric, &candidate, verdict(&base, String::new()));
+        return Some(Verdict { text: verdict.text.clone() + &note, ..verdict });
+    }
     let single =
         Candidate { config: grid.config(&candidate), members: Vec::new(), runs: history.runs(&candidate) };
     let runs = history.runs(&base);
@@ -281,7 +287,7 @@ fn said(metric: &Metric, trial: &Trial<'_>) -> String {
 }
 
 /// A difference with its unit: points for what lies between 0 and 1.
-fn amount(metric: &Metric, difference: f64) -> String {
+pub(crate) fn amount(metric: &Metric, difference: f64) -> String {
     match (metric.low, metric.high) {
         (Some(0.0), Some(1.0)) => format!("{} points of {}", figure2(difference * 100.0), metric.name),
         _ => format!("{} of {}", figure(difference), metric.name),
@@ -289,7 +295,7 @@ fn amount(metric: &Metric, difference: f64) -> String {
 }
 
 /// Two digits, or what is before the point if that is more.
-fn figure2(value: f64) -> String {
+pub(crate) fn figure2(value: f64) -> String {
     digits(value, 2)
 }
 

@@ -149,14 +149,22 @@ fn task(table: &Table, tabular: &Tabular, spec: &StudySpec) -> Vec<String> {
 fn space(spec: &StudySpec) -> Vec<String> {
     let sizes: Vec<String> =
         spec.space.dimensions.iter().map(|d| format!("{} {}", d.name, d.searched().count())).collect();
+    let kept = match spec.training() {
+        None => {
+            format!("{} of them kept for confirming the best against the base", spec.budget.confirmation())
+        }
+        Some(_) if spec.budget.decisions() == 0 => {
+            "too few to decide whether the best beats the base".to_owned()
+        }
+        Some(_) => format!("{} of them kept for deciding what beats the base", spec.budget.decisions()),
+    };
     let mut lines = vec![
         format!("space     {} = {} combinations", sizes.join(" x "), spec.space.combinations()),
         format!(
-            "budget    {} rounds of {} = {} experiments, {} of them kept for confirming the best against the base",
+            "budget    {} rounds of {} = {} experiments, {kept}",
             spec.budget.rounds,
             spec.budget.per_round,
             spec.budget.total(),
-            spec.budget.confirmation()
         ),
     ];
     lines.extend(constraints(&spec.limits.constraints));

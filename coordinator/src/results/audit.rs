@@ -35,6 +35,7 @@ fn concluded(spec: &StudySpec, model: &str) -> Record {
         text: format!("{model} beats the base"),
         members: Vec::new(),
         compared: Vec::new(),
+        decisions: Vec::new(),
     };
     Record::Concluded { study: spec.id(), verdict }
 }

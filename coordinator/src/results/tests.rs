@@ -154,6 +154,7 @@ fn verdict(spec: &StudySpec, winner: &str) -> Record {
         text: "tree beats the base".into(),
         members: Vec::new(),
         compared: Vec::new(),
+        decisions: Vec::new(),
     };
     Record::Concluded { study: spec.id(), verdict }
 }

@@ -3,6 +3,7 @@
 mod closing;
 mod ensembles;
 mod leases;
+mod pairs;
 mod planning;
 mod races;
 mod results;

@@ -6,15 +6,14 @@ use ar_common::frames::{CoordinatorFrame, Grant, LeaseRef};
 use ar_common::{Block, Digest, ExperimentId, LeaseSeq, Metric, Outcome, StudyId};
 use ar_core::{Audit, Core, Effect, Loss, Output, Record, State, check};
 
-/// Folds of every study here.
-const FOLDS: u64 = 5;
-
 /// What the ledger counts for one study, from its records alone.
 #[derive(Debug)]
 struct Account {
     metric: Metric,
     total: u32,
-    /// Folds, of five an evaluation.
+    /// Folds of one evaluation: five, or one of a training run.
+    folds: u64,
+    /// Folds.
     spent: u64,
     first: Option<ExperimentId>,
     best: Option<(ExperimentId, f64)>,
@@ -69,9 +68,9 @@ impl Ledger {
         assert_eq!(check(core), vec![], "after {output:?}");
         assert_eq!(core.state.seq, self.state.seq, "the core counts another number of records");
         for (id, account) in &self.accounts {
-            let (spent, total) = (account.spent, account.total);
+            let (spent, total, folds) = (account.spent, account.total, account.folds);
             assert!(
-                spent <= FOLDS * u64::from(total),
+                spent <= folds * u64::from(total),
                 "study {id} spent {spent} folds of {total} evaluations"
             );
             assert_eq!(
@@ -110,7 +109,8 @@ impl Ledger {
         match record {
             Record::Submitted { study, spec, .. } => {
                 let (metric, total) = (spec.metric.clone(), spec.budget.total());
-                let account = Account { metric, total, spent: 0, first: None, best: None };
+                let folds = if spec.training().is_some() { 1 } else { 5 };
+                let account = Account { metric, total, folds, spent: 0, first: None, best: None };
                 assert!(
                     self.accounts.insert(study.clone(), account).is_none(),
                     "study {study} was submitted twice"
@@ -119,7 +119,7 @@ impl Ledger {
             Record::Extended { study, budget, .. } => {
                 let Some(account) = self.accounts.get_mut(study) else { panic!("unknown study {study}") };
                 // A smaller budget takes nothing back.
-                account.total = budget.total().max(account.spent.div_ceil(FOLDS) as u32);
+                account.total = budget.total().max(account.spent.div_ceil(account.folds) as u32);
             }
             Record::Planned { study, experiments, .. } => {
                 let Some(account) = self.accounts.get_mut(study) else { panic!("unknown study {study}") };
@@ -132,7 +132,7 @@ impl Ledger {
                     let members = planned.members.len();
                     self.planned.insert(planned.id, (study.clone(), planned.block, members));
                     account.first.get_or_insert(planned.id);
-                    account.spent += FOLDS * u64::from(cost(planned.block, members));
+                    account.spent += account.folds * u64::from(cost(planned.block, members));
                 }
             }
             Record::Done { experiment, lease, digest, outcome } => {
@@ -206,11 +206,11 @@ fn cost(block: Block, members: usize) -> u32 {
 impl Account {
     fn end(&mut self, experiment: ExperimentId, (block, members): (Block, usize), outcome: &Outcome) {
         if matches!(outcome, Outcome::DuplicateOf { .. } | Outcome::Cancelled { .. }) {
-            self.spent -= FOLDS * u64::from(cost(block, members));
+            self.spent -= self.folds * u64::from(cost(block, members));
         }
         if let Outcome::StoppedEarly { folds, .. } = outcome {
             assert!((2..5).contains(&folds.len()), "{experiment} was stopped early after {folds:?}");
-            self.spent -= FOLDS - folds.len() as u64;
+            self.spent -= self.folds - folds.len() as u64;
         }
         let (Block::FIRST, 0, Outcome::Done(measures)) = (block, members, outcome) else {
             return;

@@ -9,6 +9,6 @@ mod world;
 
 pub(crate) use ledger::Ledger;
 pub(crate) use search::{search, verdict};
-pub(crate) use study::{config, cv, done, planned, quick, spec};
+pub(crate) use study::{config, cv, done, planned, quick, spec, training};
 pub(crate) use worker::Worker;
 pub(crate) use world::{Ask, World};

@@ -73,6 +73,7 @@ pub(crate) fn verdict(winner: &Config) -> Verdict {
         text: "as told by the test".to_owned(),
         members: Vec::new(),
         compared: Vec::new(),
+        decisions: Vec::new(),
     }
 }
 

@@ -1,8 +1,9 @@
 //! Studies, plans and outcomes to test with.
 
 use ar_common::{
-    Block, Budget, Config, Digest, Dimension, ExperimentId, Limits, Measures, Metric, Mode, OptionSpec,
-    Outcome, SearchSpec, Space, Splits, StudySpec, Tabular, TabularSpec, Task, Workload,
+    Block, Budget, BudgetBy, Config, Digest, Dimension, ExperimentId, Limits, Measures, Metric, Mode,
+    OptionSpec, Outcome, SearchSpec, Space, Splits, StudySpec, Tabular, TabularSpec, Task, Training,
+    Workload,
 };
 use ar_core::PlannedExperiment;
 
@@ -43,6 +44,24 @@ pub(crate) fn spec(seed: u64) -> StudySpec {
             ..Space::default()
         },
     }
+}
+
+/// The same of a training script.
+pub(crate) fn training(seed: u64) -> StudySpec {
+    let workload = Workload::Training(Training {
+        path: "project".into(),
+        project: Digest::of(b"tree"),
+        command: "python train.py".into(),
+        edit: vec!["train.py".into()],
+        budget_seconds: 10.0,
+        startup_seconds: 60.0,
+        budget_by: BudgetBy::Variable("TIME_BUDGET".into()),
+        metric_regex: None,
+        evaluate: None,
+        protect: vec![],
+        sites: vec![],
+    });
+    StudySpec { workload, ..spec(seed) }
 }
 
 fn dimension(name: &str, options: &[&str]) -> Dimension {

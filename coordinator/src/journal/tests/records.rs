@@ -180,6 +180,7 @@ fn verdict(candidate: Option<Config>) -> Verdict {
         text: "nothing tried is shown to beat the base".into(),
         members: Vec::new(),
         compared: Vec::new(),
+        decisions: Vec::new(),
     }
 }
 

@@ -39,6 +39,9 @@ struct Args {
     steps: u32,
 }
 
+/// Between the seeds of a study's runs, so that no two studies share one.
+const OTHER_SEEDS: u64 = 1_000;
+
 /// Best scores seen after each run.
 type Curve = Vec<f64>;
 
@@ -109,7 +112,7 @@ fn reached(pair: &Pair) -> usize {
 /// The search, with a budget that leaves it `runs` before the confirmation.
 fn ours(script: &Script, seed: u64, runs: u32) -> Result<Curve, String> {
     let budget = (runs..).map(|total| Budget { rounds: 1, per_round: total });
-    let budget = budget.into_iter().find(|b| b.total() - b.confirmation() >= runs).ok_or("no such budget")?;
+    let budget = budget.into_iter().find(|b| b.total() - b.decisions() >= runs).ok_or("no such budget")?;
     let spec = SearchSpec { no_ensemble: true, no_race: true, ..SearchSpec::default() };
     let problem = Problem {
         space: &script.space,
@@ -131,7 +134,11 @@ fn ours(script: &Script, seed: u64, runs: u32) -> Result<Curve, String> {
             return Err(format!("the search ends after {n} runs"));
         };
         let suggestion = suggestions.into_iter().next().ok_or("the search suggests nothing")?;
-        let score = script.run(&suggestion.config, seed)?;
+        // The base on fresh seeds tells the noise: runs that count, with scores that are of another seed.
+        let Block::Cv { repeat } = suggestion.block else {
+            return Err("the search suggests what is no training run".to_owned());
+        };
+        let score = script.run(&suggestion.config, seed + u64::from(repeat) * OTHER_SEEDS)?;
         let outcome = match score {
             Some(score) => Outcome::Done(Measures {
                 score: Some(score),
@@ -144,12 +151,12 @@ fn ours(script: &Script, seed: u64, runs: u32) -> Result<Curve, String> {
         history.push(Observation {
             experiment: ExperimentId(n.into()),
             config: suggestion.config,
-            block: Block::FIRST,
+            block: suggestion.block,
             mode: suggestion.mode,
             outcome: Some(outcome),
             members: Vec::new(),
         });
-        push(&mut curve, score);
+        push(&mut curve, score.filter(|_| repeat == 0));
     }
     Ok(curve)
 }
