@@ -132,10 +132,26 @@ fn a_script_is_searched_and_the_best_file_is_handed_over() {
         assert_eq!(experiment["figures"]["seed"].as_f64(), Some(5.0 + repeat as f64), "{experiment}");
         assert_eq!(experiment["figures"]["budget"].as_f64(), Some(7.0));
     }
-    let second = experiments[1]["config"]["LR"].as_str().unwrap().parse::<f64>().unwrap();
+    let mut tried = experiments.iter().filter_map(|e| e["config"]["LR"].as_str()?.parse::<f64>().ok());
+    let second = tried.next().unwrap();
     assert!((second / 0.3).ln().abs() < 0.05, "what was asked for is tried after the base: {second}");
     let verdict = &results["verdict"];
     assert_eq!(verdict["beats_base"], true, "{}", verdict["text"]);
+    let decided = &verdict["decisions"][0];
+    assert_eq!(
+        (decided["fate"].as_str(), &decided["challenger"]),
+        (Some("kept"), &verdict["winner"]),
+        "{verdict}"
+    );
+    assert!(
+        decided["pairs"].as_u64() >= Some(2) && decided["e_value"].as_f64() >= decided["needed"].as_f64()
+    );
+    // The halves of a pair have one seed, and run one after the other.
+    let fresh = experiments.iter().filter(|e| e["block"]["repeat"].as_u64() > Some(2));
+    for pair in fresh.collect::<Vec<_>>().chunks(2) {
+        assert_eq!(pair[0]["block"], pair[1]["block"]);
+        assert_ne!(pair[0]["config"], pair[1]["config"]);
+    }
     let option = verdict["winner"]["LR"].as_str().unwrap();
     let best = fs::read_to_string(project.results_folder().join("best/train.py")).unwrap();
     assert_eq!(
@@ -183,7 +199,7 @@ fn the_branch_has_what_was_kept(
         .map(|row| row.split('\t').collect())
         .filter(|row: &Vec<&str>| row[3] == "keep")
         .collect();
-    assert!(kept.len() >= 2 && commits.len() > kept.len(), "{log}\n{table}");
+    assert!(kept.len() == 2 && commits.len() == 3, "the base and what is shown to beat it: {log}\n{table}");
     assert!(commits[0].ends_with(" The project as it was submitted"), "{log}");
     for (row, commit) in kept.iter().zip(&commits[1..]) {
         assert_eq!(*commit, format!("{} {}", row[0], row[4]), "{log}");
@@ -191,6 +207,11 @@ fn the_branch_has_what_was_kept(
         assert!(body.contains(&format!("val_bpb: {}", row[1])), "{body}");
         assert!(body.contains(&format!("Experiment: {}", row[row.len() - 1])), "{body}");
     }
+    let body = git(&["show", "-s", "--format=%B", &branch]);
+    assert!(
+        body.contains("pairs of runs on fresh seeds (e-value") && body.contains("Parent: experiment 1"),
+        "{body}"
+    );
     let discarded = table.lines().filter(|row| row.contains("\tdiscard\t"));
     assert!(
         discarded.clone().count() > 0 && discarded.into_iter().all(|row| row.starts_with('\t')),

@@ -254,7 +254,7 @@ fn next(memory: &mut Search, problem: &Problem<'_>, history: &[Observation], wan
     if problem.independent() {
         let runs = acceptance::noise_runs(problem, &grid, &history);
         if !runs.is_empty() {
-            return Plan::Suggest(paired_runs(problem, &grid, &history, (Mode::Explore, runs, want)));
+            return Plan::Suggest(fresh_runs(problem, &grid, &history, (Mode::Explore, runs, want)));
         }
     }
     let left = history.search_left(problem);
@@ -410,8 +410,8 @@ fn runs_out(problem: &Problem<'_>, seconds: &[Sample]) -> bool {
     problem.seconds.is_some_and(|room| each * f64::from(problem.budget.total()) > room)
 }
 
-/// Runs on fresh seeds as suggestions, `want` at most; a pair stays whole.
-fn paired_runs(
+/// Runs on fresh seeds as suggestions, `want` at most.
+fn fresh_runs(
     problem: &Problem<'_>,
     grid: &Grid<'_>,
     history: &History<'_>,
@@ -448,9 +448,9 @@ fn confirm(
     if problem.independent() {
         let runs = acceptance::next(problem, grid, history, (&surrogate, early, want));
         memory.keep(problem.space, surrogate);
-        let pairs = want.max(runs.len().min(2));
+        let whole_pairs = runs.len();
         return (!runs.is_empty())
-            .then(|| Plan::Suggest(paired_runs(problem, grid, history, (Mode::Narrow, runs, pairs))));
+            .then(|| Plan::Suggest(fresh_runs(problem, grid, history, (Mode::Narrow, runs, whole_pairs))));
     }
     let candidate = contenders::candidate(grid, history, problem.metric, &surrogate);
     let proposed = ensemble::propose(problem, grid, history, &surrogate);

@@ -1,6 +1,6 @@
 //! The answer of a study and its score on the sealed rows, as `results.json` holds them.
 
-use ar_common::{Block, Config, Member, SealedScore, ensemble};
+use ar_common::{Block, Config, Fate, Member, SealedScore, ensemble};
 use ar_core::{Experiment, State, Study};
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +41,40 @@ pub struct VerdictPart {
     pub candidate_score: Option<f64>,
     /// Mean of the base over those folds.
     pub base_score: Option<f64>,
+    /// What was decided of a training study, in order, each on pairs of runs with the same fresh seed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub decisions: Vec<DecisionPart>,
+}
+
+/// Whether a challenger replaced the incumbent of its time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DecisionPart {
+    /// What might be better.
+    pub challenger: Config,
+    /// What differs in it from the base.
+    pub challenger_label: String,
+    /// What was the best until then.
+    pub incumbent: Config,
+    /// What differs in it from the base.
+    pub incumbent_label: String,
+    /// kept, dropped, revoked or undecided.
+    pub fate: Fate,
+    /// Pairs of runs that it took.
+    pub pairs: u32,
+    /// Pairs that gave no comparison.
+    pub lost: u32,
+    /// Mean difference of the pairs it took, positive is better.
+    pub difference: Option<f64>,
+    /// Its lower end, which holds whenever one stops, with the certainty that the decision asks for.
+    pub low: Option<f64>,
+    /// The evidence.
+    pub e_value: Option<f64>,
+    /// The evidence with which it is kept.
+    pub needed: f64,
+    /// Pairs of the same two after it was decided.
+    pub again: u32,
+    /// Their mean difference.
+    pub again_difference: Option<f64>,
 }
 
 /// One of several that were compared with the base.
@@ -105,6 +139,25 @@ fn compared_part(compared: &ar_common::Compared, base: &Config) -> ComparedPart 
     }
 }
 
+fn decision_part(decision: &ar_common::Decision, base: &Config) -> DecisionPart {
+    let label = |config: &Config| ensemble::describe(config, &[], base);
+    DecisionPart {
+        challenger_label: label(&decision.challenger),
+        challenger: decision.challenger.clone(),
+        incumbent_label: label(&decision.incumbent),
+        incumbent: decision.incumbent.clone(),
+        fate: decision.fate,
+        pairs: decision.pairs,
+        lost: decision.lost,
+        difference: finite(decision.difference),
+        low: finite(decision.low),
+        e_value: finite(decision.e_value),
+        needed: decision.needed,
+        again: decision.again,
+        again_difference: decision.again_difference.and_then(finite),
+    }
+}
+
 pub(super) fn verdict_part(verdict: &ar_common::Verdict, base: &Config) -> VerdictPart {
     let label = |config: &Config| ensemble::describe(config, &verdict.members, base);
     VerdictPart {
@@ -123,6 +176,7 @@ pub(super) fn verdict_part(verdict: &ar_common::Verdict, base: &Config) -> Verdi
         pairs: verdict.pairs,
         candidate_score: verdict.candidate_score.and_then(finite),
         base_score: verdict.base_score.and_then(finite),
+        decisions: verdict.decisions.iter().map(|decision| decision_part(decision, base)).collect(),
     }
 }
 

@@ -25,7 +25,7 @@ use serde::Deserialize;
 pub use cost::CostPart;
 pub use explanation::{EffectPart, ExplanationPart, ImportancePart, InteractionPart, PrunedPart, TriplePart};
 pub use find::{Entry, FindError, all, find, read};
-pub use judgement::{ComparedPart, HoldoutPart, VerdictPart};
+pub use judgement::{ComparedPart, DecisionPart, HoldoutPart, VerdictPart};
 pub use report::StudyPart;
 pub use report::{ContributionPart, ExperimentPart, RankedPart, RemovedPart, Report, Scored};
 

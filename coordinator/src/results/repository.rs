@@ -10,10 +10,11 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use ar_common::{Config, Digest, EntryKind, Training, TreeEntry, workload};
+use ar_common::{Config, Digest, EntryKind, Fate, Training, TreeEntry, workload};
 use ar_net::{BlobStore, durable};
 use serde::{Deserialize, Serialize};
 
+use super::judgement::DecisionPart;
 use super::report::{ExperimentPart, Report};
 use super::table;
 
@@ -135,6 +136,18 @@ fn message(report: &Report, kept: &ExperimentPart, parent: Option<&ExperimentPar
     let mut text = format!("{}\n\n{metric}: {}, {}\n", kept.label, score(kept), spread(report, &kept.config));
     if let Some(scores) = &report.study.scores {
         text += &format!("The score is {scores}.\n");
+    }
+    let decisions = report.verdict.iter().flat_map(|verdict| &verdict.decisions);
+    let decided = decisions.filter(|d| d.fate == Fate::Kept && d.challenger == kept.config).last();
+    if let Some(DecisionPart { difference: Some(difference), low: Some(low), e_value: Some(e), .. }) = decided
+        && let Some(decision) = decided
+    {
+        text += &format!(
+            "Better than its parent by {difference:.6} of {metric}, at least {low:.6}, in {} pairs of runs on fresh seeds (e-value {e:.3e}; \
+             {} keeps it).\n",
+            decision.pairs,
+            crate::text::number(decision.needed, 3),
+        );
     }
     text += &format!("\nExperiment: {}\n", kept.id);
     if let Some(parent) = parent {

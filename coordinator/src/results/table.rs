@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
+use ar_common::{Config, Fate};
+
 use super::report::{ExperimentPart, Report};
 use super::repository::Commits;
 
@@ -34,8 +36,12 @@ pub(super) fn tsv(report: &Report, commits: &Commits) -> String {
     text
 }
 
-/// The experiments that were the best so far when they were planned, in the order of planning.
+/// What was kept, in order. Of a table's study: the experiments that were the best so far when they were planned. Of a
+/// training study: the base, and the first run of each configuration that replaced the one before it by pairs of runs.
 pub(super) fn kept(report: &Report) -> Vec<&ExperimentPart> {
+    if report.study.is_training() {
+        return decided(report);
+    }
     let refused = report.refused();
     let mut best: Option<f64> = None;
     let mut kept = Vec::new();
@@ -46,6 +52,17 @@ pub(super) fn kept(report: &Report) -> Vec<&ExperimentPart> {
         }
     }
     kept
+}
+
+fn decided(report: &Report) -> Vec<&ExperimentPart> {
+    let first = |config: &Config| {
+        let mut runs = report.experiments.iter().filter(|e| e.block == ar_common::Block::FIRST);
+        runs.find(|e| e.config == *config && e.score.is_some())
+    };
+    let base = report.experiments.first().filter(|base| base.score.is_some());
+    let decisions = report.verdict.iter().flat_map(|verdict| &verdict.decisions);
+    let kept = decisions.filter(|decision| decision.fate == Fate::Kept);
+    base.into_iter().chain(kept.filter_map(|decision| first(&decision.challenger))).collect()
 }
 
 /// Whether it was the best so far when it was planned, in the order of planning.

@@ -162,6 +162,17 @@ fn later_pairs_may_take_back_what_was_kept() {
 }
 
 #[test]
+fn pairs_stay_whole_whatever_number_is_asked_for() {
+    for want in [1, 2, 3, 5] {
+        let mut lab = training(&[3, 3, 3], 5, 12);
+        study(&mut lab, want, |o| done(vec![score(&o.config, 2.0) + noise(8, o)]));
+        let seeds = by_seed(&lab);
+        assert!(seeds.len() > 3, "{seeds:?}");
+        assert!(seeds.range(3..).all(|(_, runs)| runs.len() == 2 && runs[0] != runs[1]), "{want}: {seeds:?}");
+    }
+}
+
+#[test]
 fn few_runs_decide_nothing_and_say_so() {
     let mut lab = training(&[3, 3], 1, 9);
     let verdict = study(&mut lab, 1, |o| done(vec![score(&o.config, 30.0)]));

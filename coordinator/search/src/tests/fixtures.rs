@@ -171,7 +171,7 @@ impl Lab {
             match self.plan(want) {
                 Plan::Suggest(suggestions) => {
                     // A pair of runs stays whole.
-                    let most = if self.test_share == 0.0 { want.max(2) } else { want };
+                    let most = if self.test_share == 0.0 { want + 1 } else { want };
                     assert!(!suggestions.is_empty() && suggestions.len() <= most);
                     self.start(suggestions);
                     for pending in self.history.iter_mut().filter(|o| o.outcome.is_none()) {

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::escape::esc;
-use crate::results::{HoldoutPart, Report, VerdictPart};
+use crate::results::{DecisionPart, HoldoutPart, Report, VerdictPart};
 use crate::summary;
 use crate::text::{Digits, number};
 
@@ -51,9 +51,9 @@ fn figures(report: &Report, verdict: &VerdictPart) -> String {
         rows.push(("Candidate".into(), label.clone()));
     }
     if let (Some(ours), Some(theirs)) = (verdict.candidate_score, verdict.base_score) {
-        let pairs = verdict.pairs;
+        let (pairs, unit) = (verdict.pairs, unit(report));
         rows.push((
-            format!("{metric}, {pairs} paired folds"),
+            format!("{metric}, {pairs} {unit}"),
             format!("{} against {} of the base", digits.show(ours), digits.show(theirs)),
         ));
     }
@@ -81,11 +81,40 @@ fn figures(report: &Report, verdict: &VerdictPart) -> String {
         let value = format!("{}: {difference} over {} paired folds{p}", other.label, other.pairs);
         rows.push(("Also compared".into(), value));
     }
+    for decision in &verdict.decisions {
+        rows.push(("Decided".into(), decided(decision)));
+    }
     let mut text = "<dl>".to_owned();
     for (name, value) in rows {
         let _ = write!(text, "<div><dt>{}</dt><dd>{}</dd></div>", esc(&name), esc(&value));
     }
     text + "</dl>"
+}
+
+fn unit(report: &Report) -> &'static str {
+    if report.study.is_training() { "pairs of runs" } else { "paired folds" }
+}
+
+/// A decision in a line.
+fn decided(decision: &DecisionPart) -> String {
+    let signed = |value: f64| Digits::of([value], 3).signed(value);
+    let difference = decision.difference.filter(|_| decision.pairs > 0);
+    let by =
+        difference.map(|difference| format!(", {} (+ is better)", signed(difference))).unwrap_or_default();
+    let evidence = decision.e_value.map(|e| format!(", e = {}", number(e, 2))).unwrap_or_default();
+    let lost = if decision.lost > 0 { format!(", {} lost", decision.lost) } else { String::new() };
+    let again = decision
+        .again_difference
+        .map(|difference| format!("; {} pairs since then: {}", decision.again, signed(difference)));
+    format!(
+        "{} against {}: {} after {} pairs of runs{by}{evidence} of the {} that keep it{lost}{}",
+        decision.challenger_label,
+        decision.incumbent_label,
+        decision.fate.word(),
+        decision.pairs,
+        number(decision.needed, 2),
+        again.unwrap_or_default()
+    )
 }
 
 fn sealed(report: &Report) -> String {

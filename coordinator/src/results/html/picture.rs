@@ -1,12 +1,13 @@
 //! `progress.svg`: every experiment in the order of planning, those kept marked, the running best as a step line.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use ar_common::Block;
 
 use super::axis::Axis;
 use super::escape::esc;
-use crate::results::{ExperimentPart, Report};
+use crate::results::{ExperimentPart, Report, table};
 use crate::text::cut;
 
 /// Size of the picture and room for what is written around the plot, in its units.
@@ -59,7 +60,7 @@ pub(in crate::results) fn picture(report: &Report) -> String {
     marks(&mut text, report, &all, (&x, &y));
     let _ = write!(
         text,
-        "<text x=\"{LEFT}\" y=\"{}\">experiments in the order of planning; green: kept, the best so far; red: without a \
+        "<text x=\"{LEFT}\" y=\"{}\">experiments in the order of planning; green: kept; line: the best so far; red: without a \
          score; {} is better</text></svg>",
         HEIGHT - 16.0,
         if report.minimizes() { "lower" } else { "higher" }
@@ -71,6 +72,7 @@ type Places<'a> = (&'a dyn Fn(usize) -> f64, &'a dyn Fn(f64) -> f64);
 
 fn marks(text: &mut String, report: &Report, all: &[&ExperimentPart], (x, y): Places<'_>) {
     let refused = report.refused();
+    let is_kept: BTreeSet<u64> = table::kept(report).iter().map(|e| e.id).collect();
     let mut best: Option<f64> = None;
     let mut line = String::new();
     let mut kept = String::new();
@@ -91,7 +93,8 @@ fn marks(text: &mut String, report: &Report, all: &[&ExperimentPart], (x, y): Pl
         };
         let better = best.is_none_or(|best| if report.minimizes() { score < best } else { score > best });
         let counts = better && !experiment.breaks(&refused);
-        let (to, radius, colour) = if counts { (&mut kept, 5.5, GREEN) } else { (&mut *text, 4.0, GREY) };
+        let marked = is_kept.contains(&experiment.id);
+        let (to, radius, colour) = if marked { (&mut kept, 5.5, GREEN) } else { (&mut *text, 4.0, GREY) };
         let _ = write!(
             to,
             "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"{radius}\" fill=\"{colour}\"><title>{}: {score}</title></circle>",

@@ -142,6 +142,7 @@ fn verdict(beats_base: bool) -> VerdictPart {
         text: "build_model=o1 beats the base by 4.0 points of accuracy (p = 0.026, 35 paired folds)".into(),
         winner: config(1),
         members: Vec::new(),
+        decisions: Vec::new(),
         compared: Vec::new(),
         winner_label: label(1),
         candidate: Some(config(1)),
