@@ -34,7 +34,7 @@ pub use knob::{Knob, Scale};
 pub use metric::{Direction, Metric, Task};
 pub use mode::Mode;
 pub use outcome::{Artifact, Measures, Outcome, SealedScore};
-pub use racing::Race;
+pub use racing::{Race, Rule};
 pub use sampler::Sampler;
 pub use space::{Choice, Dimension, OptionSpec, Space, SpaceError};
 pub use spec::{Limits, SearchSpec, Splits, StudySpec, TabularSpec};

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::ids::ExperimentId;
+use crate::racing::{Race, Rule};
 
 /// How an experiment ended. A bad metric is an outcome with a reason, never a score.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,6 +20,9 @@ pub enum Outcome {
         folds: Vec<f64>,
         /// Seconds spent.
         seconds: f64,
+        /// By which rule; of a training run `folds` are the points of its curve.
+        #[serde(default, skip_serializing_if = "Rule::is_every_fold")]
+        rule: Rule,
     },
     /// Its training matrix and model are those of another experiment.
     DuplicateOf {
@@ -84,9 +88,13 @@ impl Outcome {
     pub fn reason(&self) -> Option<String> {
         match self {
             Self::Done(_) => None,
-            Self::StoppedEarly { folds, .. } => {
-                Some(format!("behind the best on each of its first {} folds", folds.len()))
-            }
+            Self::StoppedEarly { folds, rule, .. } => Some(match rule {
+                Rule::EveryFold => format!("behind the best on each of its first {} folds", folds.len()),
+                Rule::Latest => {
+                    let percent = 100 * folds.len() / Race::CURVE_POINTS as usize;
+                    format!("after {percent} % of its time its loss was above the median of finished runs")
+                }
+            }),
             Self::DuplicateOf { experiment } => {
                 Some(format!("same matrix and model as experiment {experiment}"))
             }
@@ -126,6 +134,12 @@ pub struct Measures {
     /// Of an ensemble: what each of its members weighs, in their order; chosen by this run where that was asked.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<u32>,
+    /// The loss of a training run at [`Race::CURVE_POINTS`] points of its time, as far as it told it while it ran.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub curve: Vec<f64>,
+    /// Seconds of a training run before it trained: to start and to compile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub startup_seconds: Option<f64>,
     /// What else a training script printed in its summary, by name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub figures: Option<Box<BTreeMap<String, f64>>>,

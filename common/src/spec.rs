@@ -8,6 +8,7 @@ use crate::digest::Digest;
 use crate::experiment::Config;
 use crate::ids::StudyId;
 use crate::metric::{Metric, Task};
+use crate::racing::Race;
 use crate::sampler::Sampler;
 use crate::space::Space;
 use crate::workload::{BudgetBy, Site, Tabular, Training, Workload};
@@ -227,9 +228,13 @@ pub struct SearchSpec {
     /// Whether an ensemble of the best is left out of the verdict.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub no_ensemble: bool,
-    /// Whether every experiment runs all its folds, however far behind it is.
+    /// Whether every experiment runs all its folds, or all its time, however far behind it is.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub no_race: bool,
+    /// Dimensions whose change makes the curve of a training run one that is not compared with others: schedules, batch
+    /// sizes, tokenizers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub incomparable: Vec<String>,
     /// Configurations that somebody asked for, to be tried right after the base, in this order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub enqueue: Vec<Config>,
@@ -358,6 +363,12 @@ impl StudySpec {
     /// Folds of one full evaluation; a training run is one.
     pub fn folds(&self) -> u32 {
         self.tabular().map_or(1, |tabular| tabular.splits.folds.max(1))
+    }
+
+    /// Parts of one full evaluation in which the budget is counted where it is stopped early: its folds, or the points of a
+    /// training run's curve.
+    pub fn parts(&self) -> u32 {
+        if self.training().is_some() { Race::CURVE_POINTS } else { self.folds() }
     }
 
     /// What the scores of one full evaluation have in common, see [`Splits::test_share`]. Two training runs share nothing but

@@ -27,7 +27,7 @@ const EVENTS: usize = 65_536;
 
 /// What can be sent to the actor.
 enum Message {
-    Input(Input),
+    Input(Box<Input>),
     Open { session: SessionId, sender: mpsc::Sender<Outgoing> },
     Watch(oneshot::Sender<(State, broadcast::Receiver<Event>)>),
     Worker(Event),
@@ -122,7 +122,7 @@ impl Handle {
     /// # Errors
     /// When the actor has ended.
     pub async fn input(&self, input: Input) -> Result<(), Ended> {
-        self.messages.send(Message::Input(input)).await.map_err(|_| Ended)
+        self.messages.send(Message::Input(Box::new(input))).await.map_err(|_| Ended)
     }
 
     /// Opens a session. What is to be sent to the worker arrives on the channel.
@@ -268,7 +268,7 @@ impl Actor {
         let mut next = message;
         while let Some(message) = next {
             match message {
-                Message::Input(input) => self.step(input),
+                Message::Input(input) => self.step(*input),
                 Message::Open { session, sender } => {
                     self.sessions.insert(session, sender);
                 }
@@ -331,7 +331,7 @@ impl Actor {
                     let planning = tokio::task::spawn_blocking(move || planner::plan(&request, &memory));
                     tokio::spawn(async move {
                         let message = match planning.await {
-                            Ok(plan) => Message::Input(Input::Planned { study, as_of, plan }),
+                            Ok(plan) => Message::Input(Box::new(Input::Planned { study, as_of, plan })),
                             Err(error) => Message::PlanFailed(error.to_string()),
                         };
                         // The actor may have ended meanwhile; then nobody waits for the plan.

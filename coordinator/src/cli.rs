@@ -175,6 +175,11 @@ pub struct TrainArgs {
     /// A constant that is not searched; may be given again
     #[arg(long, value_name = "NAME")]
     pub no_knob: Vec<String>,
+    /// Run every experiment for all its time [default: from half of its time on, one whose loss is above the median of finished
+    /// runs at the same training time is stopped; not the first runs, nor those that change a schedule, a batch size or a
+    /// tokenizer]
+    #[arg(long)]
+    pub no_early_stop: bool,
     /// What scores a trained checkpoint, for a shell, in a process of its own after each run; it finds the checkpoint where
     /// the variable CHECKPOINT_OUT says, in which the script has to leave it [default: the script's own word counts]
     #[arg(long, value_name = "COMMAND")]
@@ -201,6 +206,7 @@ impl TrainArgs {
             ("--budget-variable", self.budget_variable.is_some()),
             ("--knob", !self.knob.is_empty()),
             ("--no-knob", !self.no_knob.is_empty()),
+            ("--no-early-stop", self.no_early_stop),
             ("--evaluate", self.evaluate.is_some()),
             ("--protect", !self.protect.is_empty()),
             ("--metric-regex", self.metric_regex.is_some()),

@@ -2,7 +2,7 @@
 
 use ar_common::frames::{Hardware, HeldLease, LeaseRef, LeaseStage};
 use ar_common::{
-    Block, Config, Digest, Direction, ExperimentId, LeaseSeq, Member, Metric, Race, Seq, StudyId,
+    Block, Config, Digest, Direction, ExperimentId, LeaseSeq, Member, Metric, Race, Rule, Seq, StudyId,
 };
 
 use crate::v1;
@@ -157,7 +157,12 @@ pub(crate) fn race_out(race: &Race) -> v1::Race {
         low: race.metric.low,
         high: race.metric.high,
     };
-    v1::Race { metric: Some(metric), incumbent: race.incumbent.clone(), least_folds: race.least_folds }
+    v1::Race {
+        metric: Some(metric),
+        incumbent: race.incumbent.clone(),
+        least_folds: race.least_folds,
+        latest: race.rule == Rule::Latest,
+    }
 }
 
 pub(crate) fn race_in(race: v1::Race) -> Result<Race, WireError> {
@@ -179,5 +184,6 @@ pub(crate) fn race_in(race: v1::Race) -> Result<Race, WireError> {
         let why = format!("{} is less than {}", race.least_folds, Race::LEAST_FOLDS);
         return Err(invalid("race.least_folds", why));
     }
-    Ok(Race { metric, incumbent: race.incumbent, least_folds: race.least_folds })
+    let rule = if race.latest { Rule::Latest } else { Rule::EveryFold };
+    Ok(Race { metric, incumbent: race.incumbent, least_folds: race.least_folds, rule })
 }

@@ -52,7 +52,7 @@ async fn what_is_behind_on_every_fold_is_ended_in_the_middle_of_the_next_and_not
     assert!(!raced.is_empty(), "none was tried");
     for experiment in raced {
         match experiment.outcome() {
-            Some(Outcome::StoppedEarly { folds, seconds }) => {
+            Some(Outcome::StoppedEarly { folds, seconds, .. }) => {
                 assert_eq!(folds.len(), 2, "it was ended before its third fold: {experiment:?}");
                 assert!(*seconds < 30.0, "{experiment:?}");
             }

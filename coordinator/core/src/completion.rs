@@ -93,12 +93,13 @@ fn cannot_be(state: &State, experiment: ExperimentId, outcome: &Outcome) -> Opti
             format!("it is no duplicate of experiment {first}, which is no earlier one of its kind")
         });
     }
-    if let Outcome::StoppedEarly { folds, .. } = outcome {
+    if let Outcome::StoppedEarly { folds, rule, .. } = outcome {
+        let metric = experiment.race.as_ref().map_or(metric, |race| &race.metric);
         if let Some(wrong) = folds.iter().find_map(|value| metric.refuse(*value)) {
             return Some(wrong);
         }
         // What it did not run is given back to the budget, so it must have lost by the rule it was granted with.
-        let lost = experiment.race.as_ref().is_some_and(|race| race.is_lost(folds));
+        let lost = experiment.race.as_ref().is_some_and(|race| race.rule == *rule && race.is_lost(folds));
         return (!lost).then(|| "it was stopped early and had lost no race".to_owned());
     }
     let measures = outcome.measures()?;

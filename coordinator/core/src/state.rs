@@ -213,9 +213,9 @@ impl Study {
         self.space.base()
     }
 
-    /// Folds of one full evaluation.
+    /// Folds of one full evaluation; parts of its time, of a training run.
     fn folds(&self) -> u64 {
-        u64::from(self.spec.folds())
+        u64::from(self.spec.parts())
     }
 
     /// Folds that were spent, or are planned.

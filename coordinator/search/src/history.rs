@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use ar_common::{Block, Budget, Config, Constraints, ExperimentId, Measures, Metric, Mode, Outcome};
+use ar_common::{
+    Block, Budget, Config, Constraints, ExperimentId, Measures, Metric, Mode, Outcome, Race, Rule,
+};
 
 use crate::contenders::CLOSER;
+use crate::curves::Curves;
 use crate::ensemble;
 use crate::grid::{Grid, Point, Slot};
+use crate::tally::{Tally, tally};
 use crate::{Observation, Problem};
-
-/// Crashes of its own after which an option is skipped.
-const CRASHES: u32 = 3;
 
 /// Seconds that a run takes at least, beside its fits.
 const SHORTEST: f64 = 0.01;
@@ -43,34 +44,6 @@ impl Entry<'_> {
     }
 }
 
-/// How the runs with one option went.
-#[derive(Default, Clone, Copy)]
-pub(crate) struct Tally {
-    /// Runs with a score.
-    pub(crate) succeeded: u32,
-    /// Runs without.
-    pub(crate) failed: u32,
-    /// Crashes for which no partner can be blamed.
-    pub(crate) own_crashes: u32,
-    /// Runs that have not ended.
-    pub(crate) pending: u32,
-    /// Runs that kept to the constraints, and that did not.
-    pub(crate) kept: u32,
-    pub(crate) refused: u32,
-}
-
-impl Tally {
-    /// How many runs had it.
-    pub(crate) fn runs(self) -> u32 {
-        self.succeeded + self.failed + self.pending
-    }
-
-    /// Skipped: crashed often enough on its own and never worked.
-    pub(crate) fn skipped(self) -> bool {
-        self.own_crashes >= CRASHES && self.succeeded == 0
-    }
-}
-
 /// A score of the first split, oriented so that higher is better.
 pub(crate) struct Sample {
     pub(crate) point: Point,
@@ -92,6 +65,8 @@ pub(crate) struct History<'a> {
     pub(crate) repeats: u32,
     /// Runs share nothing but their data, see [`Problem::independent`].
     independent: bool,
+    /// Dimensions whose change makes a curve one of its own.
+    incomparable: Vec<usize>,
 }
 
 impl<'a> History<'a> {
@@ -120,13 +95,26 @@ impl<'a> History<'a> {
         let key = |(i, e): (usize, &Entry<'_>)| Some(((e.point.clone()?, e.observation.block), i));
         let index = entries.iter().enumerate().filter_map(key).collect();
         let tallies = tally(grid, &entries);
-        Self { entries, index, tallies, folds, refused: BTreeMap::new(), repeats: 1, independent: false }
+        Self {
+            entries,
+            index,
+            tallies,
+            folds,
+            refused: BTreeMap::new(),
+            repeats: 1,
+            independent: false,
+            incomparable: Vec::new(),
+        }
     }
 
     /// As it is seen by a study.
     pub(crate) fn of(self, problem: &Problem<'_>) -> Self {
         let independent = problem.independent();
-        Self { repeats: problem.repeats.max(1), independent, ..self.under(problem.constraints) }
+        let names = problem.space.dimensions.iter().map(|dimension| &dimension.name).enumerate();
+        let incomparable =
+            names.filter(|(_, name)| problem.search.incomparable.contains(name)).map(|(d, _)| d);
+        let (repeats, incomparable) = (problem.repeats.max(1), incomparable.collect());
+        Self { repeats, independent, incomparable, ..self.under(problem.constraints) }
     }
 
     /// With what breaks the constraints told apart from what keeps to them: a configuration by all its runs, an
@@ -196,6 +184,11 @@ impl<'a> History<'a> {
     /// What ran on a split.
     pub(crate) fn on_split(&self, block: Block) -> impl Iterator<Item = &Entry<'a>> {
         self.entries.iter().filter(move |e| e.observation.block == block)
+    }
+
+    /// Whether the loss of a training run is that of the base's schedule, batch size and tokenizer.
+    pub(crate) fn is_comparable(&self, point: &[u32]) -> bool {
+        self.incomparable.iter().all(|d| point.get(*d) == Some(&0))
     }
 
     /// The first split that no choice rests on.
@@ -288,7 +281,9 @@ impl<'a> History<'a> {
     /// part of the space that is searched; a raced-out run is set right for the folds it did not see.
     pub(crate) fn samples(&self, grid: &Grid<'_>, metric: &Metric) -> Vec<Sample> {
         let effects = self.fold_effects();
-        self.learnt().filter_map(|entry| sample(entry, grid, metric, &effects)).collect()
+        let curves = Curves::of(self, metric);
+        let stopped = |entry: &Entry<'_>| stopped_by_curve(entry, grid, &curves);
+        self.learnt().filter_map(|e| sample(e, grid, metric, &effects).or_else(|| stopped(e))).collect()
     }
 
     /// What the model learns from.
@@ -408,7 +403,7 @@ fn sample(entry: &Entry<'_>, grid: &Grid<'_>, metric: &Metric, effects: &[f64]) 
     let point = entry.point.clone().filter(|point| !grid.is_floor(point))?;
     let (score, weight) = match (entry.measures, &entry.observation.outcome) {
         (Some(measures), _) => (measures.score?, 1.0),
-        (None, Some(Outcome::StoppedEarly { folds, .. })) if !folds.is_empty() => {
+        (None, Some(Outcome::StoppedEarly { folds, rule: Rule::EveryFold, .. })) if !folds.is_empty() => {
             let level = folds.iter().zip(effects.iter().chain(std::iter::repeat(&0.0))).map(|(s, e)| s - e);
             (level.sum::<f64>() / folds.len() as f64, entry.cost)
         }
@@ -416,6 +411,16 @@ fn sample(entry: &Entry<'_>, grid: &Grid<'_>, metric: &Metric, effects: &[f64]) 
     };
     let value = metric.gain(score, 0.0);
     value.is_finite().then_some(Sample { point, value, weight })
+}
+
+/// What the model learns from a training run that was stopped: the score that its loss lets expect, for what it ran.
+fn stopped_by_curve(entry: &Entry<'_>, grid: &Grid<'_>, curves: &Curves<'_>) -> Option<Sample> {
+    let Some(Outcome::StoppedEarly { folds, rule: Rule::Latest, .. }) = &entry.observation.outcome else {
+        return None;
+    };
+    let point = entry.point.clone().filter(|point| !grid.is_floor(point))?;
+    let value = curves.expected(entry.observation.experiment, folds)?;
+    value.is_finite().then_some(Sample { point, value, weight: entry.cost })
 }
 
 /// How much higher each fold scores than the mean of all.
@@ -454,6 +459,9 @@ fn cost(observation: &Observation, folds: usize) -> f64 {
     match &observation.outcome {
         _ if !observation.block.counts() => 0.0,
         Some(Outcome::DuplicateOf { .. } | Outcome::Cancelled { .. }) => 0.0,
+        Some(Outcome::StoppedEarly { folds: seen, rule: Rule::Latest, .. }) => {
+            (seen.len() as f64 / f64::from(Race::CURVE_POINTS)).min(1.0)
+        }
         Some(Outcome::StoppedEarly { folds: seen, .. }) if folds > 0 => {
             whole * (seen.len() as f64 / folds as f64).min(1.0)
         }
@@ -461,7 +469,7 @@ fn cost(observation: &Observation, folds: usize) -> f64 {
     }
 }
 
-fn failed(entry: &Entry<'_>) -> bool {
+pub(crate) fn failed(entry: &Entry<'_>) -> bool {
     let excused = |outcome: &Outcome| {
         matches!(
             outcome,
@@ -469,37 +477,4 @@ fn failed(entry: &Entry<'_>) -> bool {
         )
     };
     entry.measures.is_none() && entry.observation.outcome.as_ref().is_some_and(|outcome| !excused(outcome))
-}
-
-/// Counts successes and failures per option, and lays each crash at the door of an option only if
-/// every partner worked elsewhere.
-fn tally(grid: &Grid<'_>, entries: &[Entry<'_>]) -> Vec<Vec<Tally>> {
-    let mut tallies: Vec<Vec<Tally>> =
-        grid.axes.iter().map(|a| vec![Tally::default(); a.family.len()]).collect();
-    let counted = || entries.iter().filter(|e| e.observation.block.counts());
-    let placed = || counted().filter_map(|e| Some((e, e.point.as_ref()?)));
-    for (entry, point) in placed() {
-        let ran = entry.measures.is_some()
-            || matches!(entry.observation.outcome, Some(Outcome::StoppedEarly { .. }));
-        for (d, option) in point.iter().enumerate() {
-            let tally = &mut tallies[d][*option as usize];
-            tally.succeeded += u32::from(ran);
-            tally.failed += u32::from(failed(entry));
-            tally.pending += u32::from(entry.observation.outcome.is_none());
-        }
-    }
-    for (entry, point) in placed() {
-        if !matches!(entry.observation.outcome, Some(Outcome::Crashed { .. })) {
-            continue;
-        }
-        for (d, option) in point.iter().enumerate() {
-            let worked = |(other, partner): (usize, &u32)| {
-                other == d || tallies[other][*partner as usize].succeeded > 0
-            };
-            if point.iter().enumerate().all(worked) {
-                tallies[d][*option as usize].own_crashes += 1;
-            }
-        }
-    }
-    tallies
 }

@@ -17,6 +17,7 @@ mod confirm;
 mod contenders;
 mod contributions;
 mod coverage;
+mod curves;
 mod ensemble;
 mod grid;
 mod history;
@@ -28,6 +29,7 @@ pub mod pareto;
 mod racing;
 mod samplers;
 mod surrogate;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -254,7 +256,12 @@ fn next(memory: &mut Search, problem: &Problem<'_>, history: &[Observation], wan
     if problem.independent() {
         let runs = acceptance::noise_runs(problem, &grid, &history);
         if !runs.is_empty() {
-            return Plan::Suggest(fresh_runs(problem, &grid, &history, (Mode::Explore, runs, want)));
+            return Plan::Suggest(acceptance::suggestions(
+                problem,
+                &grid,
+                &history,
+                (Mode::Explore, runs, want),
+            ));
         }
     }
     let left = history.search_left(problem);
@@ -367,11 +374,14 @@ fn search(
     if sampler != Sampler::Gp {
         let draws = if sampler == Sampler::Grid { 0 } else { history.entries.len() };
         let ask = (want - suggestions.len(), &mut generator(problem, draws));
-        let race = racing::against_best(grid, history, problem);
+        let race = match problem.independent() {
+            true => curves::race(history, problem),
+            false => racing::against_best(grid, history, problem),
+        };
         for pick in samplers::picks(sampler, grid, history, &samples, &progress.taken, ask) {
             let round = progress.suggest(pick.mode, pick.point.clone());
             let made = suggestion(pick.mode, &pick.point, round, pick.reason);
-            let race = race.clone().filter(|_| racing::may_be_stopped(&pick.point));
+            let race = race.clone().filter(|_| racing::may_be(problem, grid, history, &pick.point));
             suggestions.push(Suggestion { race, ..made });
         }
         return suggestions;
@@ -381,7 +391,10 @@ fn search(
     let seconds = runs_out(problem, &seconds).then(|| Marginals::fit(grid, None, &seconds, Reach::All));
     let mut sight = Sight::new(grid, history, model, surrogate, seconds);
     progress.taken.iter().for_each(|point| sight.expect(point));
-    let race = racing::against(&sight.leaders[0], history, problem);
+    let race = match problem.independent() {
+        true => curves::race(history, problem),
+        false => racing::against(&sight.leaders[0], history, problem),
+    };
     let mut rng = generator(problem, sight.surrogate.fitted());
     let mut pool = Vec::new();
     while suggestions.len() < want {
@@ -392,7 +405,8 @@ fn search(
         let made = suggestion(pick.mode, &pick.point, round, pick.reason);
         // What was given up is audited by all its folds.
         let audited = sight.pruning.rules_out(grid, &pick.point);
-        let race = race.clone().filter(|_| racing::may_be_stopped(&pick.point) && !audited);
+        let may_be = racing::may_be(problem, grid, history, &pick.point) && !audited;
+        let race = race.clone().filter(|_| may_be);
         suggestions.push(Suggestion { expected_gain: pick.expected_gain, race, ..made });
         // The last one's end is known before the next plan, or is told with it.
         if suggestions.len() < want {
@@ -408,27 +422,6 @@ fn search(
 fn runs_out(problem: &Problem<'_>, seconds: &[Sample]) -> bool {
     let each = history::mean(&seconds.iter().map(|s| s.value.exp()).collect::<Vec<_>>());
     problem.seconds.is_some_and(|room| each * f64::from(problem.budget.total()) > room)
-}
-
-/// Runs on fresh seeds as suggestions, `want` at most.
-fn fresh_runs(
-    problem: &Problem<'_>,
-    grid: &Grid<'_>,
-    history: &History<'_>,
-    (mode, runs, want): (Mode, Vec<acceptance::Run>, usize),
-) -> Vec<Suggestion> {
-    let spent = whole(history.spent()) as u32;
-    let suggestion = |(n, run): (u32, acceptance::Run)| Suggestion {
-        config: grid.config(&run.point),
-        block: run.block,
-        mode,
-        round: problem.budget.round_of(spent + n),
-        reason: run.reason,
-        expected_gain: None,
-        members: Vec::new(),
-        race: None,
-    };
-    (0..).zip(runs).take(want).map(suggestion).collect()
 }
 
 /// Replicates of the candidate, the base and squares; `None` if there is nothing to confirm or it is done.
@@ -449,8 +442,9 @@ fn confirm(
         let runs = acceptance::next(problem, grid, history, (&surrogate, early, want));
         memory.keep(problem.space, surrogate);
         let whole_pairs = runs.len();
-        return (!runs.is_empty())
-            .then(|| Plan::Suggest(fresh_runs(problem, grid, history, (Mode::Narrow, runs, whole_pairs))));
+        return (!runs.is_empty()).then(|| {
+            Plan::Suggest(acceptance::suggestions(problem, grid, history, (Mode::Narrow, runs, whole_pairs)))
+        });
     }
     let candidate = contenders::candidate(grid, history, problem.metric, &surrogate);
     let proposed = ensemble::propose(problem, grid, history, &surrogate);

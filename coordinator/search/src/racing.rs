@@ -7,12 +7,21 @@
 use ar_common::{Block, Race};
 
 use crate::Problem;
+use crate::curves;
 use crate::grid::{Grid, Point, changes};
 use crate::history::{Entry, History};
 
 /// Whether a pick may be stopped: not if it has one change from the base.
-pub(crate) fn may_be_stopped(point: &Point) -> bool {
+fn may_be_stopped(point: &Point) -> bool {
     changes(point).count() > 1
+}
+
+/// Whether a pick may be stopped before its end.
+pub(crate) fn may_be(problem: &Problem<'_>, grid: &Grid<'_>, history: &History<'_>, point: &Point) -> bool {
+    match problem.independent() {
+        true => curves::may_be_stopped(grid, history, point),
+        false => may_be_stopped(point),
+    }
 }
 
 /// The race against `leader`; `None` before it has a score of all folds, or if it is not to be handed over: then

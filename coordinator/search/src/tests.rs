@@ -3,6 +3,7 @@
 mod acceptance;
 mod constraints;
 mod contenders;
+mod curves;
 mod ensembles;
 pub(crate) mod fixtures;
 mod properties;

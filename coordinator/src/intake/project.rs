@@ -32,6 +32,28 @@ const FIXED: [&str; 2] = ["prepare.py", "evaluate.py"];
 const LOWER: [&str; 7] = ["bpb", "loss", "perplexity", "ppl", "error", "nll", "rmse"];
 const HIGHER: [&str; 4] = ["accuracy", "acc", "reward", "score"];
 
+/// Words in the names of constants that shape the loss along a run, so that it is not compared with that of others: schedules,
+/// batch sizes, tokenizers.
+const SHAPES: [&str; 11] = [
+    "BATCH",
+    "WARMUP",
+    "WARMDOWN",
+    "COOLDOWN",
+    "SCHEDULE",
+    "DECAY_STEPS",
+    "FINAL_LR",
+    "TOKENIZER",
+    "VOCAB",
+    "SEQ_LEN",
+    "ACCUM",
+];
+
+/// Whether the loss of a run with another value of this constant is a curve of its own.
+fn is_its_own(name: &str) -> bool {
+    let upper = name.to_ascii_uppercase();
+    SHAPES.iter().any(|word| upper.contains(word))
+}
+
 /// A project that is searched.
 #[derive(Debug)]
 pub struct Project {
@@ -110,9 +132,15 @@ pub(super) fn from_flags(args: &RunArgs) -> Result<Intake, IntakeError> {
         search: SearchSpec {
             sampler: args.sampler.unwrap_or_default(),
             stop_below: args.stop_below,
-            // A run is one fold, and two trained models are not averaged.
+            // Two trained models are not averaged.
             no_ensemble: true,
-            no_race: true,
+            no_race: args.no_race || train.no_early_stop,
+            incomparable: space
+                .dimensions
+                .iter()
+                .map(|d| d.name.clone())
+                .filter(|name| is_its_own(name))
+                .collect(),
             enqueue: steer::enqueue(&space, &args.enqueue)?,
         },
         space,

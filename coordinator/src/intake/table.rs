@@ -90,6 +90,7 @@ fn limits(args: &RunArgs, otherwise: &Limits, profile: &Profile) -> Limits {
 fn search(args: &RunArgs, otherwise: &SearchSpec, space: &Space) -> Result<SearchSpec, IntakeError> {
     let asked = steer::enqueue(space, &args.enqueue)?;
     Ok(SearchSpec {
+        incomparable: Vec::new(),
         sampler: args.sampler.unwrap_or(otherwise.sampler),
         stop_below: args.stop_below.or(otherwise.stop_below),
         no_ensemble: args.no_ensemble || otherwise.no_ensemble,

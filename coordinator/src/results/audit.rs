@@ -188,7 +188,8 @@ fn scores_too_large_to_square_leave_results_that_can_be_read() {
 #[test]
 fn the_folds_of_a_raced_out_experiment_are_kept() {
     let spec = spec();
-    let early = Some(Outcome::StoppedEarly { folds: vec![0.1, 0.2], seconds: 0.3 });
+    let early =
+        Some(Outcome::StoppedEarly { folds: vec![0.1, 0.2], seconds: 0.3, rule: ar_common::Rule::EveryFold });
     let state = state(&spec, &[("base", Block::FIRST, done(&[0.8])), ("tree", Block::FIRST, early)], vec![]);
     let report = Report::of(&state, &spec.id()).unwrap();
     assert_eq!(report.experiments[1].folds, [0.1, 0.2]);
@@ -199,7 +200,8 @@ fn the_folds_of_a_raced_out_experiment_are_kept() {
 fn what_was_stopped_early_counts_its_folds_and_is_ranked_and_kept_nowhere() {
     let mut spec = spec();
     spec.tabular_mut().unwrap().splits.folds = 5;
-    let early = Some(Outcome::StoppedEarly { folds: vec![0.9, 0.9], seconds: 0.3 });
+    let early =
+        Some(Outcome::StoppedEarly { folds: vec![0.9, 0.9], seconds: 0.3, rule: ar_common::Rule::EveryFold });
     let experiments = [("base", Block::FIRST, done(&[0.8; 5])), ("tree", Block::FIRST, early)];
     let report = Report::of(&state(&spec, &experiments, vec![]), &spec.id()).unwrap();
     assert_eq!((report.study.spent, report.study.used()), (1.4, "1.4 of 5".to_owned()));

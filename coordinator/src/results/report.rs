@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ar_common::ensemble;
 use ar_common::experiment::describe;
-use ar_common::{Block, Config, Constraints, Direction, Member, Outcome, StudyId, Workload};
+use ar_common::{Block, Config, Constraints, Direction, Measures, Member, Outcome, Rule, StudyId, Workload};
 use ar_core::{Experiment, Finish, Phase, State, Study};
 use serde::{Deserialize, Serialize};
 
@@ -132,6 +132,12 @@ pub struct ExperimentPart {
     pub predict_ms: Option<f64>,
     /// Largest resident memory of its process, bytes.
     pub peak_memory: Option<u64>,
+    /// Of a training run: its loss at 32 points of its time, as far as it told it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub curve: Vec<f64>,
+    /// Seconds before it trained: to start and to compile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub startup_seconds: Option<f64>,
     /// What else a training script printed in its summary, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub figures: BTreeMap<String, f64>,
@@ -378,9 +384,15 @@ fn experiment_part(experiment: &Experiment, base: &Config, constraints: &Constra
         Member { weight, config: member.config.clone() }
     };
     let members: Vec<Member> = experiment.members.iter().enumerate().map(weighed).collect();
-    let (folds, seconds) = match outcome {
-        Some(Outcome::StoppedEarly { folds, seconds }) => (folds.clone(), Some(*seconds)),
-        _ => (measures.map(|m| m.folds.clone()).unwrap_or_default(), measures.map(|m| m.seconds)),
+    let (folds, curve, seconds) = match outcome {
+        Some(Outcome::StoppedEarly { folds, seconds, rule: Rule::Latest }) => {
+            (Vec::new(), folds.clone(), Some(*seconds))
+        }
+        Some(Outcome::StoppedEarly { folds, seconds, .. }) => (folds.clone(), Vec::new(), Some(*seconds)),
+        _ => {
+            let of = |part: fn(&Measures) -> &Vec<f64>| measures.map(part).cloned().unwrap_or_default();
+            (of(|m| &m.folds), of(|m| &m.curve), measures.map(|m| m.seconds))
+        }
     };
     let word = match &experiment.status {
         ar_core::Status::Queued => "waiting",
@@ -400,6 +412,8 @@ fn experiment_part(experiment: &Experiment, base: &Config, constraints: &Constra
         seconds: seconds.and_then(finite),
         predict_ms: measures.and_then(|m| constraints.predict_ms(&[m])),
         peak_memory: measures.and_then(|m| m.peak_memory),
+        curve: curve.into_iter().filter(|loss| loss.is_finite()).collect(),
+        startup_seconds: measures.and_then(|m| m.startup_seconds).and_then(finite),
         figures: measures.and_then(|m| m.figures.as_deref().cloned()).unwrap_or_default(),
         feasible: measures.map(|m| constraints.allow(&[m])),
         mode: experiment.mode.name().to_owned(),

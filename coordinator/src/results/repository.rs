@@ -137,8 +137,8 @@ fn message(report: &Report, kept: &ExperimentPart, parent: Option<&ExperimentPar
     if let Some(scores) = &report.study.scores {
         text += &format!("The score is {scores}.\n");
     }
-    let decisions = report.verdict.iter().flat_map(|verdict| &verdict.decisions);
-    let decided = decisions.filter(|d| d.fate == Fate::Kept && d.challenger == kept.config).last();
+    let decisions = report.verdict.as_ref().map_or(&[][..], |verdict| &verdict.decisions).iter();
+    let decided = decisions.rev().find(|d| d.fate == Fate::Kept && d.challenger == kept.config);
     if let Some(DecisionPart { difference: Some(difference), low: Some(low), e_value: Some(e), .. }) = decided
         && let Some(decision) = decided
     {

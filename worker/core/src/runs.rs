@@ -139,7 +139,8 @@ impl Worker {
             Some(Stopping::Raced) if !done => {
                 let Seen { folds, seconds } = run.seen;
                 self.raced_out.insert(lease.experiment);
-                self.keep(lease, Outcome::StoppedEarly { folds, seconds });
+                let rule = run.grant.race.map(|race| race.rule).unwrap_or_default();
+                self.keep(lease, Outcome::StoppedEarly { folds, seconds, rule });
             }
             Some(Stopping::Deadline { seconds }) if !done => self.keep(lease, Outcome::TimedOut { seconds }),
             _ => self.keep(lease, outcome),

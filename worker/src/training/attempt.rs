@@ -9,7 +9,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ar_common::frames::Grant;
+use ar_common::frames::{Grant, LeaseRef};
 use ar_common::{Block, BudgetBy, Measures, Outcome};
 use ar_net::BlobStore;
 use ar_worker_core::Input;
@@ -18,6 +18,7 @@ use tokio::net::unix::pipe;
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::mpsc;
 
+use super::curve::Curve;
 use super::summary::Reader;
 use super::{Project, workspace};
 use crate::attempt::StopOrder;
@@ -95,12 +96,13 @@ async fn trained(
     mut stops: mpsc::UnboundedReceiver<StopOrder>,
 ) -> Outcome {
     let training = &surroundings.project.job.training;
-    let outcome = ended(grant, surroundings, &training.command, &mut stops).await;
+    let curve = Curve::new(training.budget_seconds);
+    let outcome = ended(grant, surroundings, (&training.command, Some(curve)), &mut stops).await;
     let outcome = checked(grant, surroundings, outcome).await;
     let (Outcome::Done(trained), Some(command)) = (&outcome, &training.evaluate) else {
         return outcome;
     };
-    let evaluated = ended(grant, surroundings, command, &mut stops).await;
+    let evaluated = ended(grant, surroundings, (command, None), &mut stops).await;
     match checked(grant, surroundings, evaluated).await {
         Outcome::Done(evaluated) => Outcome::Done(verified(trained.clone(), evaluated)),
         Outcome::Crashed { reason } => Outcome::Crashed { reason: format!("--evaluate {reason}") },
@@ -119,16 +121,18 @@ fn verified(trained: Measures, evaluated: Measures) -> Measures {
         folds: evaluated.folds,
         seconds: trained.seconds + evaluated.seconds,
         peak_memory: trained.peak_memory.max(evaluated.peak_memory),
+        curve: trained.curve,
+        startup_seconds: trained.startup_seconds,
         figures: Some(figures),
         ..Measures::default()
     }
 }
 
-/// Runs one command to its end.
+/// Runs one command to its end, and follows its loss where it trains.
 async fn ended(
     grant: &Grant,
     surroundings: &Surroundings,
-    command: &str,
+    command: (&str, Option<Curve>),
     stops: &mut mpsc::UnboundedReceiver<StopOrder>,
 ) -> Outcome {
     match Attempt::start(grant, surroundings, command) {
@@ -181,6 +185,11 @@ struct Attempt {
     hand: Option<ChildStdin>,
     pid: Option<i32>,
     output: pipe::Receiver,
+    lease: LeaseRef,
+    inputs: mpsc::UnboundedSender<Input>,
+    /// The loss while it trains, and how many of its points were told.
+    curve: Option<Curve>,
+    told: u32,
     reader: Reader,
     said: Bounded,
     peak_memory: u64,
@@ -189,7 +198,11 @@ struct Attempt {
 }
 
 impl Attempt {
-    fn start(grant: &Grant, surroundings: &Surroundings, shell: &str) -> io::Result<Self> {
+    fn start(
+        grant: &Grant,
+        surroundings: &Surroundings,
+        (shell, curve): (&str, Option<Curve>),
+    ) -> io::Result<Self> {
         let Surroundings { project, folder, memory, supervisor, .. } = surroundings;
         let (program, arguments) = supervisor.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         let (read, write) = io::pipe()?;
@@ -209,6 +222,10 @@ impl Attempt {
             hand,
             pid,
             output: pipe::Receiver::from_owned_fd(OwnedFd::from(read))?,
+            lease: grant.lease,
+            inputs: surroundings.inputs.clone(),
+            curve,
+            told: 0,
             reader: Reader::new(&project.job.metric.name, project.regex.clone()),
             said: Bounded::default(),
             peak_memory: 0,
@@ -242,6 +259,9 @@ impl Attempt {
 
     fn take(&mut self, bytes: &[u8]) {
         self.said.push(bytes);
+        if let Some(curve) = &mut self.curve {
+            curve.push(bytes, Instant::now());
+        }
         self.reader.push(bytes);
         if self.reader.has_score() {
             self.end_by(Instant::now() + LINGER);
@@ -266,7 +286,21 @@ impl Attempt {
         self.kill_at = None;
     }
 
+    /// Tells the points of the curve that have passed, by which a race is judged.
+    fn follow(&mut self) {
+        let Some(curve) = &mut self.curve else { return };
+        curve.advance(Instant::now());
+        let new = curve.points().iter().skip(self.told as usize);
+        for score in new {
+            let (lease, fold, score, seconds) = (self.lease, self.told, *score, curve.seconds());
+            // The session outlives its attempts, unless the process is ending.
+            let _ = self.inputs.send(Input::Fold { lease, fold, score, seconds });
+            self.told += 1;
+        }
+    }
+
     fn sample(&mut self) {
+        self.follow();
         let Some(pid) = self.pid else { return };
         let held = process::members(pid).into_iter().filter_map(process::resident).sum();
         self.peak_memory = self.peak_memory.max(held);
@@ -319,12 +353,26 @@ impl Attempt {
                 folds: vec![summary.score],
                 seconds,
                 peak_memory: Some(self.peak_memory).filter(|peak| *peak > 0),
+                startup_seconds: startup(self.began, self.curve.as_ref(), (seconds, &summary.figures)),
+                curve: self.curve.map(Curve::whole).unwrap_or_default(),
                 figures: (!summary.figures.is_empty()).then(|| Box::new(summary.figures)),
                 ..Measures::default()
             }),
             Err(reason) => Outcome::NoMetric { reason },
         }
     }
+}
+
+/// Seconds before it trained: until its first line of progress, or what its summary says that it did not train.
+fn startup(
+    began: Instant,
+    curve: Option<&Curve>,
+    (seconds, figures): (f64, &BTreeMap<String, f64>),
+) -> Option<f64> {
+    let curve = curve?;
+    let first = curve.began().map(|first| first.saturating_duration_since(began).as_secs_f64());
+    let said = || figures.get("training_seconds").map(|trained| seconds - trained);
+    first.or_else(said).filter(|startup| (0.0..=seconds).contains(startup))
 }
 
 async fn until(at: Option<Instant>) {

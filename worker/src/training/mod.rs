@@ -1,6 +1,7 @@
 //! Training scripts: a study's project on this worker, and one attempt in a copy of it.
 
 mod attempt;
+mod curve;
 mod summary;
 mod workspace;
 

@@ -254,7 +254,11 @@ impl Simulation {
             Ending::Crashed => Outcome::Crashed { reason: "ValueError".into() },
             Ending::Duplicate(first) => Outcome::DuplicateOf { experiment: ExperimentId(first) },
             Ending::OutOfRange => done(f64::from(at as u32) + 2.0),
-            Ending::Behind(folds) => Outcome::StoppedEarly { folds: vec![0.0; folds], seconds: 1.0 },
+            Ending::Behind(folds) => Outcome::StoppedEarly {
+                folds: vec![0.0; folds],
+                seconds: 1.0,
+                rule: ar_common::Rule::EveryFold,
+            },
         };
         let weights = vec![1; held.grant.members.len()];
         let outcome = match outcome {

@@ -1,10 +1,10 @@
 //! What was stopped early: what it costs, and that it is never the best.
 
-use ar_common::{Budget, ExperimentId, Outcome, Race};
+use ar_common::{Budget, ExperimentId, Outcome, Race, Rule};
 use ar_core::{PlannedExperiment, State};
 
 use super::{after_base, kinds};
-use crate::support::{Worker, World, cv, done, spec};
+use crate::support::{Worker, World, cv, done, spec, training};
 
 /// An experiment that races against the base's folds of [`after_base`].
 fn raced(changes: &[(&str, &str)]) -> PlannedExperiment {
@@ -12,7 +12,7 @@ fn raced(changes: &[(&str, &str)]) -> PlannedExperiment {
 }
 
 fn early(folds: &[f64]) -> Outcome {
-    Outcome::StoppedEarly { folds: folds.to_vec(), seconds: 1.0 }
+    Outcome::StoppedEarly { folds: folds.to_vec(), seconds: 1.0, rule: ar_common::Rule::EveryFold }
 }
 
 /// As [`after_base`], and the worker races experiment 2.
@@ -59,6 +59,31 @@ fn the_folds_that_were_not_run_are_given_back_and_let_more_be_planned() {
         state
     });
     assert_eq!(replayed.hash(), world.state().hash(), "I6");
+}
+
+#[test]
+fn a_training_run_that_was_stopped_costs_the_part_of_its_time_that_it_ran() {
+    let mut world = World::new();
+    let study = world.submit(&training(0));
+    let mut worker = Worker::new("w1", 1);
+    worker.join(&mut world, &study);
+    world.plan([cv(&[])]);
+    let base = worker.grant(&mut world).lease;
+    worker.complete(&mut world, base, done(0.8));
+    worker.receive(&mut world);
+    let race = Race::against_curve(&[2.0; 32]).map(Box::new);
+    let raced = |model| PlannedExperiment { race: race.clone(), ..cv(&[("model", model)]) };
+    world.plan([raced("forest")]);
+    let lease = worker.grant(&mut world).lease;
+    let stopped = |rule| Outcome::StoppedEarly { folds: vec![2.5; 24], seconds: 1.0, rule };
+    worker.complete(&mut world, lease, stopped(Rule::Latest));
+    worker.receive(&mut world);
+    assert_eq!(world.study(&study).evaluations(), 1.75, "a quarter of it is given back");
+    world.plan([raced("boost")]);
+    let lease = worker.grant(&mut world).lease;
+    worker.complete(&mut world, lease, stopped(Rule::EveryFold));
+    worker.receive(&mut world);
+    assert!(matches!(world.experiment(3).outcome(), Some(Outcome::NoMetric { .. })), "not by its own rule");
 }
 
 #[test]

@@ -124,7 +124,14 @@ fn a_number_that_cannot_be_true_is_an_outcome_with_a_reason_and_never_a_score() 
         ("outside its range", measured(|m| m.score = Some(1.5))),
         ("outside its range", measured(|m| m.folds[3] = -0.1)),
         ("without a value", measured(|m| m.score = None)),
-        ("not a number", Outcome::StoppedEarly { folds: vec![0.7, f64::NAN], seconds: 1.0 }),
+        (
+            "not a number",
+            Outcome::StoppedEarly {
+                folds: vec![0.7, f64::NAN],
+                seconds: 1.0,
+                rule: ar_common::Rule::EveryFold,
+            },
+        ),
     ];
     for (expected, outcome) in cases {
         let (mut world, mut worker, study) = with_one_lease();

@@ -11,7 +11,7 @@ use ar_core::{Audit, Core, Effect, Loss, Output, Record, State, check};
 struct Account {
     metric: Metric,
     total: u32,
-    /// Folds of one evaluation: five, or one of a training run.
+    /// Folds of one evaluation: five, or 32 points of a training run's curve.
     folds: u64,
     /// Folds.
     spent: u64,
@@ -109,7 +109,7 @@ impl Ledger {
         match record {
             Record::Submitted { study, spec, .. } => {
                 let (metric, total) = (spec.metric.clone(), spec.budget.total());
-                let folds = if spec.training().is_some() { 1 } else { 5 };
+                let folds = if spec.training().is_some() { 32 } else { 5 };
                 let account = Account { metric, total, folds, spent: 0, first: None, best: None };
                 assert!(
                     self.accounts.insert(study.clone(), account).is_none(),
@@ -209,7 +209,10 @@ impl Account {
             self.spent -= self.folds * u64::from(cost(block, members));
         }
         if let Outcome::StoppedEarly { folds, .. } = outcome {
-            assert!((2..5).contains(&folds.len()), "{experiment} was stopped early after {folds:?}");
+            assert!(
+                (2..self.folds as usize).contains(&folds.len()),
+                "{experiment} was stopped early after {folds:?}"
+            );
             self.spent -= self.folds - folds.len() as u64;
         }
         let (Block::FIRST, 0, Outcome::Done(measures)) = (block, members, outcome) else {

@@ -14,13 +14,13 @@ mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ar_common::{Block, Fate, Metric};
+use ar_common::{Block, Fate, Metric, Mode};
 
-use crate::Problem;
 use crate::contenders;
 use crate::grid::{Grid, Point};
 use crate::history::{Entry, History, mean};
 use crate::surrogate::Surrogate;
+use crate::{Problem, Suggestion};
 use evidence::Noise;
 
 pub(crate) use verdict::judge;
@@ -303,7 +303,7 @@ fn pair(grid: &Grid<'_>, (a, b): (&Point, &Point), seed: u32, why: &str) -> [Run
         let name = grid.describe(point);
         Run { point: point.clone(), block, reason: format!("a pair on a fresh seed, {why} {name}") }
     };
-    if seed % 2 == 0 { [run(a), run(b)] } else { [run(b), run(a)] }
+    if seed.is_multiple_of(2) { [run(a), run(b)] } else { [run(b), run(a)] }
 }
 
 /// Who challenges the incumbent next: the configuration with the highest expected score of those that never did, if that is
@@ -317,4 +317,25 @@ fn challenger(grid: &Grid<'_>, history: &History<'_>, surrogate: &Surrogate, cha
     let ranked = contenders::ranked(grid, history, surrogate);
     let (best, value) = ranked.into_iter().find(|(point, _)| !tried.contains(point))?;
     floor.is_none_or(|floor| value > floor).then(|| best.clone())
+}
+
+/// Runs on fresh seeds as suggestions, `want` at most.
+pub(crate) fn suggestions(
+    problem: &Problem<'_>,
+    grid: &Grid<'_>,
+    history: &History<'_>,
+    (mode, runs, want): (Mode, Vec<Run>, usize),
+) -> Vec<Suggestion> {
+    let spent = crate::history::whole(history.spent()) as u32;
+    let suggestion = |(n, run): (u32, Run)| Suggestion {
+        config: grid.config(&run.point),
+        block: run.block,
+        mode,
+        round: problem.budget.round_of(spent + n),
+        reason: run.reason,
+        expected_gain: None,
+        members: Vec::new(),
+        race: None,
+    };
+    (0..).zip(runs).take(want).map(suggestion).collect()
 }

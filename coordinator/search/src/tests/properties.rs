@@ -25,7 +25,7 @@ fn any_outcome(rng: &mut ChaCha8Rng, trouble: u32) -> Outcome {
         2 => Outcome::NoMetric { reason },
         3 => Outcome::Cancelled { reason },
         4 => Outcome::DuplicateOf { experiment: ExperimentId(1) },
-        5 => Outcome::StoppedEarly { folds: vec![0.1, 0.2], seconds: 1.0 },
+        5 => Outcome::StoppedEarly { folds: vec![0.1, 0.2], seconds: 1.0, rule: ar_common::Rule::EveryFold },
         _ => crash(),
     }
 }

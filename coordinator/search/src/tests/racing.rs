@@ -28,7 +28,11 @@ fn folds(config: &Config, block: Block, seed: u64) -> Vec<f64> {
 fn ending(suggestion: &Suggestion, folds: Vec<f64>) -> Outcome {
     let lost = |n: &usize| suggestion.race.as_ref().is_some_and(|race| race.is_lost(&folds[..*n]));
     match (1..FOLDS).find(lost) {
-        Some(n) => Outcome::StoppedEarly { folds: folds[..n].to_vec(), seconds: 1.0 },
+        Some(n) => Outcome::StoppedEarly {
+            folds: folds[..n].to_vec(),
+            seconds: 1.0,
+            rule: ar_common::Rule::EveryFold,
+        },
         None => done(folds),
     }
 }

@@ -127,7 +127,7 @@ fn measures() -> Measures {
         }),
         artifacts: vec![Artifact { name: "model.bin".into(), digest: Digest::of(b"model") }],
         members: Vec::new(),
-        figures: None,
+        ..Measures::default()
     }
 }
 
@@ -136,7 +136,7 @@ fn outcomes() -> Vec<Outcome> {
     vec![
         Outcome::Done(measures()),
         Outcome::Done(Measures { seconds: 1.5, ..Measures::default() }),
-        Outcome::StoppedEarly { folds: vec![0.5, 0.25], seconds: 0.01 },
+        Outcome::StoppedEarly { folds: vec![0.5, 0.25], seconds: 0.01, rule: ar_common::Rule::EveryFold },
         Outcome::DuplicateOf { experiment: ExperimentId(1) },
         Outcome::Crashed { reason: reason() },
         Outcome::TimedOut { seconds: 60.0 },

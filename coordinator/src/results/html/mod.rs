@@ -3,6 +3,7 @@
 
 mod answer;
 mod axis;
+mod curves;
 mod escape;
 mod history;
 mod pairs;
@@ -26,7 +27,7 @@ pub(super) fn page(report: &Report) -> String {
     let nothing = ExplanationPart::default();
     let known = report.explanation.as_ref().unwrap_or(&nothing);
     let metric = &report.study.metric;
-    let sections = [
+    let mut sections = vec![
         ("verdict", "Verdict", answer::section(report)),
         ("history-of", "History", history::section(report)),
         ("importance", "What matters", teaching::importance(known)),
@@ -38,6 +39,9 @@ pub(super) fn page(report: &Report) -> String {
         ("uncovered", "What was not seen", teaching::uncovered(report)),
         ("reading", "How to read this", answer::how_to_read(report)),
     ];
+    if let Some(curves) = curves::section(report) {
+        sections.insert(2, ("curves-of", "Loss while training", curves));
+    }
     let mut text = head(report);
     text.push_str("<nav aria-label=\"Sections\"><ul>");
     for (id, name, _) in &sections {

@@ -111,6 +111,17 @@ impl Plot {
         }
     }
 
+    /// A curve through points: `(x, y)` as shares and pixels.
+    pub(super) fn curve(&mut self, line: Line, points: &[(f64, f64)], name: &str) {
+        let _ = write!(self.body, "<g class=\"{}\"><title>{}</title>", line.class(), esc(name));
+        for ends in points.windows(2) {
+            let [(x, y), (to, down)] = ends else { continue };
+            let (x, to) = (across(*x), across(*to));
+            let _ = write!(self.body, "<line x1=\"{x}\" x2=\"{to}\" y1=\"{y:.1}\" y2=\"{down:.1}\"/>");
+        }
+        self.body.push_str("</g>");
+    }
+
     /// A mark at a share of the width and a pixel of the height, with what it stands for.
     pub(super) fn mark(&mut self, mark: Mark, x: f64, y: f64, name: &str) {
         let (class, x, name) = (mark.class(), across(x), esc(name));
@@ -140,6 +151,27 @@ impl Plot {
             esc(&title),
             esc(&description)
         )
+    }
+}
+
+/// Whose curve it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Line {
+    /// The base.
+    Base,
+    /// What is handed over.
+    Best,
+    /// Any other.
+    Other,
+}
+
+impl Line {
+    fn class(self) -> &'static str {
+        match self {
+            Self::Base => "l base",
+            Self::Best => "l best",
+            Self::Other => "l",
+        }
     }
 }
 

@@ -55,6 +55,8 @@ fn experiment(i: usize, score: Option<f64>, outcome: &str) -> ExperimentPart {
         seconds: score.map(|_| 0.1 + i as f64),
         predict_ms: score.map(|_| 1.0),
         peak_memory: score.map(|_| 1 << 27),
+        curve: Vec::new(),
+        startup_seconds: None,
         figures: Default::default(),
         feasible: score.map(|_| true),
         mode: "EXPLORE".into(),
@@ -414,6 +416,25 @@ fn pairs_stand_in_a_map_with_their_status_below() {
     let page = check(&report);
     assert!(page.contains("shade more") && page.contains("shade less") && page.contains("+0.0200✓"));
     assert!(page.contains("class=\"tag confirmed\""));
+}
+
+#[test]
+fn the_loss_of_training_runs_is_drawn_where_it_was_told() {
+    let mut report = report("val_bpb", "minimize", &[Some(1.0), Some(0.9), None]);
+    assert!(!check(&report).contains("Loss while training"));
+    for (i, experiment) in report.experiments.iter_mut().enumerate() {
+        let points = if i == 2 { 20 } else { 32 };
+        experiment.curve = (0..points).map(|n| 5.0 - 0.1 * f64::from(n) + i as f64).collect();
+    }
+    report.experiments[2].outcome = "stopped early".into();
+    report.verdict = Some(VerdictPart { winner: report.experiments[1].config.clone(), ..verdict(true) });
+    let page = check(&report);
+    let section =
+        page.split("<section id=\"curves-of\">").nth(1).unwrap().split("</section>").next().unwrap();
+    // All three, and base and winner once more above them.
+    assert_eq!(section.matches("<g class=\"l").count(), 5);
+    assert_eq!(section.matches("<line x1").count(), 31 * 4 + 19);
+    assert!(section.contains("1 of 3 runs were stopped"), "{section}");
 }
 
 #[test]

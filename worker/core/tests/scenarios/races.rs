@@ -1,7 +1,7 @@
 //! Stopping what is behind the incumbent on every fold seen.
 
 use ar_common::frames::{CoordinatorFrame, Grant};
-use ar_common::{ExperimentId, Outcome};
+use ar_common::{ExperimentId, Outcome, Race, Rule};
 use ar_worker_core::{Effect, Input};
 
 use crate::support::*;
@@ -24,7 +24,11 @@ fn fold(experiment: u64, fold: u32, score: f64) -> Input {
 }
 
 fn early(folds: &[f64]) -> Outcome {
-    Outcome::StoppedEarly { folds: folds.to_vec(), seconds: 0.25 * folds.len() as f64 }
+    Outcome::StoppedEarly {
+        folds: folds.to_vec(),
+        seconds: 0.25 * folds.len() as f64,
+        rule: ar_common::Rule::EveryFold,
+    }
 }
 
 #[test]
@@ -46,6 +50,22 @@ fn what_was_ahead_or_level_on_one_fold_runs_to_its_end() {
             assert_eq!(bench.give(fold(1, n, score)), vec![], "fold {n} after {first}");
         }
     }
+}
+
+#[test]
+fn a_training_run_is_stopped_at_the_first_point_past_half_where_it_is_behind() {
+    let race = Race::against_curve(&[2.0; 32]).map(Box::new);
+    let grant = Grant { race, ..grant(1) };
+    let mut bench = Bench::ready(1);
+    bench.hear(CoordinatorFrame::Grant(grant));
+    for n in 0..17 {
+        let loss = if n < 15 { 3.0 } else { 1.9 };
+        assert_eq!(bench.give(fold(1, n, loss)), vec![], "point {n}");
+    }
+    assert_eq!(bench.give(fold(1, 17, 2.1)), vec![stop(1, 0)]);
+    let folds = [vec![3.0; 15], vec![1.9, 1.9, 2.1]].concat();
+    let outcome = Outcome::StoppedEarly { folds, seconds: 0.25 * 18.0, rule: Rule::Latest };
+    assert_eq!(bench.finish(1, crashed())[0], spool(1, outcome));
 }
 
 #[test]
@@ -89,7 +109,8 @@ fn seconds_that_are_no_numbers_are_not_counted() {
     let mut bench = racing();
     bench.give(Input::Fold { lease: lease(1), fold: 0, score: 0.7, seconds: f64::NAN });
     bench.give(Input::Fold { lease: lease(1), fold: 1, score: 0.8, seconds: -4.0 });
-    let outcome = Outcome::StoppedEarly { folds: vec![0.7, 0.8], seconds: 0.0 };
+    let outcome =
+        Outcome::StoppedEarly { folds: vec![0.7, 0.8], seconds: 0.0, rule: ar_common::Rule::EveryFold };
     assert_eq!(bench.finish(1, crashed())[0], spool(1, outcome));
 }
 
