@@ -127,22 +127,38 @@ pub struct Measures {
     pub peak_memory: Option<u64>,
     /// Scores on the sealed rows.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub sealed: Option<SealedScore>,
+    pub sealed: Option<Box<SealedScore>>,
     /// Files it made.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub artifacts: Vec<Artifact>,
     /// Of an ensemble: what each of its members weighs, in their order; chosen by this run where that was asked.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<u32>,
-    /// The loss of a training run at [`Race::CURVE_POINTS`] points of its time, as far as it told it while it ran.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub curve: Vec<f64>,
-    /// Seconds of a training run before it trained: to start and to compile.
+    /// How a training run went.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub startup_seconds: Option<f64>,
+    pub course: Option<Box<Course>>,
     /// What else a training script printed in its summary, by name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub figures: Option<Box<BTreeMap<String, f64>>>,
+}
+
+/// How a training run went.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Course {
+    /// Its loss at [`Race::CURVE_POINTS`] points of its time, as far as it told it while it ran.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub curve: Vec<f64>,
+    /// Seconds before it trained: to start and to compile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub startup_seconds: Option<f64>,
+}
+
+impl Measures {
+    /// The loss of a training run while it ran, as far as it is known.
+    pub fn curve(&self) -> &[f64] {
+        self.course.as_deref().map_or(&[], |course| &course.curve)
+    }
 }
 
 /// Candidate and base on the sealed rows.

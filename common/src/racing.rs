@@ -43,7 +43,6 @@ pub enum Rule {
 
 impl Rule {
     /// Whether it is that of folds, which is not written down.
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde calls")]
     pub fn is_every_fold(&self) -> bool {
         *self == Self::EveryFold
     }
@@ -93,7 +92,7 @@ impl Race {
         (least..self.incumbent.len()).contains(&seen.len())
             && match self.rule {
                 Rule::EveryFold => pairs.all(behind),
-                Rule::Latest => pairs.last().is_some_and(behind),
+                Rule::Latest => pairs.next_back().is_some_and(behind),
             }
     }
 }

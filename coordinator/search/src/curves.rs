@@ -3,7 +3,7 @@
 //! The losses of two runs are compared at the same training time, so only runs that change no schedule, batch size or
 //! tokenizer are ([`SearchSpec::incomparable`](ar_common::SearchSpec)). When a race is lost is a rule of `ar_common::racing`.
 
-use ar_common::{Block, ExperimentId, Metric, Race};
+use ar_common::{Block, ExperimentId, Measures, Metric, Race};
 
 use crate::Problem;
 use crate::grid::{Grid, Point};
@@ -30,7 +30,7 @@ impl<'a> Curves<'a> {
     pub(crate) fn of(history: &History<'a>, metric: &Metric) -> Self {
         let finished = |entry: &Entry<'a>| {
             let point = entry.point.as_ref().filter(|point| history.is_comparable(point))?;
-            let curve = entry.measures.map(|m| m.curve.as_slice())?;
+            let curve = entry.measures.map(Measures::curve)?;
             let whole = curve.len() == Race::CURVE_POINTS as usize && history.keeps(point);
             let gain = metric.gain(entry.score()?, 0.0);
             whole.then_some(Finished { experiment: entry.observation.experiment, curve, gain })

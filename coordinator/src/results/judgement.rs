@@ -203,7 +203,7 @@ pub(super) fn holdout_part(state: &State, study: &Study) -> Result<HoldoutPart, 
         let reason = outcome.reason().unwrap_or_else(|| outcome.word().to_owned());
         return Err(format!("the sealed rows gave no score: {reason}"));
     };
-    let SealedScore { score, base_score, difference, low, high, level, rows } = sealed.clone();
+    let SealedScore { score, base_score, difference, low, high, level, rows } = **sealed;
     if ![score, base_score, difference, low, high, level].into_iter().all(f64::is_finite) {
         return Err("the sealed rows gave a score that is not a number".to_owned());
     }

@@ -390,8 +390,8 @@ fn experiment_part(experiment: &Experiment, base: &Config, constraints: &Constra
         }
         Some(Outcome::StoppedEarly { folds, seconds, .. }) => (folds.clone(), Vec::new(), Some(*seconds)),
         _ => {
-            let of = |part: fn(&Measures) -> &Vec<f64>| measures.map(part).cloned().unwrap_or_default();
-            (of(|m| &m.folds), of(|m| &m.curve), measures.map(|m| m.seconds))
+            let of = |part: fn(&Measures) -> &[f64]| measures.map(part).unwrap_or_default().to_vec();
+            (of(|m| &m.folds), of(Measures::curve), measures.map(|m| m.seconds))
         }
     };
     let word = match &experiment.status {
@@ -413,7 +413,7 @@ fn experiment_part(experiment: &Experiment, base: &Config, constraints: &Constra
         predict_ms: measures.and_then(|m| constraints.predict_ms(&[m])),
         peak_memory: measures.and_then(|m| m.peak_memory),
         curve: curve.into_iter().filter(|loss| loss.is_finite()).collect(),
-        startup_seconds: measures.and_then(|m| m.startup_seconds).and_then(finite),
+        startup_seconds: measures.and_then(|m| m.course.as_ref()?.startup_seconds).and_then(finite),
         figures: measures.and_then(|m| m.figures.as_deref().cloned()).unwrap_or_default(),
         feasible: measures.map(|m| constraints.allow(&[m])),
         mode: experiment.mode.name().to_owned(),

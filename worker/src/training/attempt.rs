@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ar_common::frames::{Grant, LeaseRef};
-use ar_common::{Block, BudgetBy, Measures, Outcome};
+use ar_common::{Block, BudgetBy, Course, Measures, Outcome};
 use ar_net::BlobStore;
 use ar_worker_core::Input;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -121,8 +121,7 @@ fn verified(trained: Measures, evaluated: Measures) -> Measures {
         folds: evaluated.folds,
         seconds: trained.seconds + evaluated.seconds,
         peak_memory: trained.peak_memory.max(evaluated.peak_memory),
-        curve: trained.curve,
-        startup_seconds: trained.startup_seconds,
+        course: trained.course,
         figures: Some(figures),
         ..Measures::default()
     }
@@ -353,8 +352,7 @@ impl Attempt {
                 folds: vec![summary.score],
                 seconds,
                 peak_memory: Some(self.peak_memory).filter(|peak| *peak > 0),
-                startup_seconds: startup(self.began, self.curve.as_ref(), (seconds, &summary.figures)),
-                curve: self.curve.map(Curve::whole).unwrap_or_default(),
+                course: course(self.began, self.curve, (seconds, &summary.figures)),
                 figures: (!summary.figures.is_empty()).then(|| Box::new(summary.figures)),
                 ..Measures::default()
             }),
@@ -363,16 +361,18 @@ impl Attempt {
     }
 }
 
-/// Seconds before it trained: until its first line of progress, or what its summary says that it did not train.
-fn startup(
+/// How it went. It began to train with its first line of progress; without one, its summary says how long it did.
+fn course(
     began: Instant,
-    curve: Option<&Curve>,
+    curve: Option<Curve>,
     (seconds, figures): (f64, &BTreeMap<String, f64>),
-) -> Option<f64> {
+) -> Option<Box<Course>> {
     let curve = curve?;
     let first = curve.began().map(|first| first.saturating_duration_since(began).as_secs_f64());
     let said = || figures.get("training_seconds").map(|trained| seconds - trained);
-    first.or_else(said).filter(|startup| (0.0..=seconds).contains(startup))
+    let startup_seconds = first.or_else(said).filter(|startup| (0.0..=seconds).contains(startup));
+    let course = Course { curve: curve.whole(), startup_seconds };
+    (course != Course::default()).then(|| Box::new(course))
 }
 
 async fn until(at: Option<Instant>) {

@@ -26,7 +26,7 @@ fn two_workers() -> (World, [Worker; 2], StudyId) {
 }
 
 fn answer(world: &mut World, experiments: Vec<PlannedExperiment>) {
-    let ask = world.take_asks().pop().unwrap();
+    let Some(ask) = world.take_asks().pop() else { panic!("no plan is asked for") };
     world.answer(&ask, ar_core::Planned::Experiments(experiments));
 }
 

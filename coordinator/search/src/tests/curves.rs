@@ -1,6 +1,6 @@
 //! Training runs that are stopped early by their loss, and what the search learns of them.
 
-use ar_common::{Direction, Measures, Metric, Outcome, Race, Rule};
+use ar_common::{Course, Direction, Measures, Metric, Outcome, Race, Rule};
 
 use super::fixtures::{Lab, plain};
 use crate::{Observation, Plan};
@@ -40,7 +40,7 @@ fn run(lab: &Lab, o: &Observation) -> Outcome {
                 score: Some(score),
                 folds: vec![score],
                 seconds: 2.0,
-                curve,
+                course: Some(Box::new(Course { curve, startup_seconds: None })),
                 ..Measures::default()
             })
         }
