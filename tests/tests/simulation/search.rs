@@ -149,5 +149,6 @@ fn verdict(winner: &Config, score: f64) -> Verdict {
         text: "as the simulation has it".into(),
         members: Vec::new(),
         compared: Vec::new(),
+        decisions: Vec::new(),
     }
 }
