@@ -11,7 +11,7 @@ use crate::metric::{Metric, Task};
 use crate::racing::Race;
 use crate::sampler::Sampler;
 use crate::space::Space;
-use crate::workload::{BudgetBy, Site, Tabular, Training, Workload};
+use crate::workload::{BudgetBy, Pin, Site, Tabular, Training, Workload};
 
 /// One search: what is searched, on what, judged by what, for how long.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -277,6 +277,8 @@ struct TrainingIdentity<'a> {
     evaluate: Option<&'a str>,
     protect: &'a [String],
     sites: &'a [Site],
+    #[serde(skip_serializing_if = "<[Pin]>::is_empty")]
+    pins: &'a [Pin],
     seed: u64,
     space: &'a Space,
 }
@@ -326,6 +328,7 @@ impl StudySpec {
             evaluate: training.evaluate.as_deref(),
             protect: &training.protect,
             sites: &training.sites,
+            pins: &training.pins,
             seed: self.seed,
             space: &self.space,
         }

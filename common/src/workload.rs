@@ -60,6 +60,25 @@ pub struct Training {
     pub protect: Vec<String>,
     /// Where each dimension stands in the files.
     pub sites: Vec<Site>,
+    /// Constants that have another value in every run, that of the base included.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pins: Vec<Pin>,
+}
+
+/// A constant that is set for the whole study.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pin {
+    /// Its name.
+    pub name: String,
+    /// The file, relative to the project.
+    pub file: String,
+    /// First byte of the value in the file as it was submitted.
+    pub start: usize,
+    /// The byte after it.
+    pub end: usize,
+    /// What replaces it.
+    pub text: String,
 }
 
 /// How a script learns its budget.
@@ -96,7 +115,8 @@ pub struct Site {
 }
 
 impl Training {
-    /// What a configuration changes: per file the byte ranges with their new text, budget included, in order of the file.
+    /// What a configuration changes: per file the byte ranges with their new text, pins and budget included, in order of the
+    /// file.
     pub fn changes(&self, config: &Config) -> BTreeMap<&str, Vec<(Range<usize>, String)>> {
         let mut changes: BTreeMap<&str, Vec<(Range<usize>, String)>> = BTreeMap::new();
         for site in &self.sites {
@@ -104,6 +124,9 @@ impl Training {
             if let Some(text) = text {
                 changes.entry(&site.file).or_default().push((site.start..site.end, text.clone()));
             }
+        }
+        for pin in &self.pins {
+            changes.entry(&pin.file).or_default().push((pin.start..pin.end, pin.text.clone()));
         }
         if let BudgetBy::Constant { file, start, end } = &self.budget_by {
             changes.entry(file).or_default().push((*start..*end, self.budget_seconds.to_string()));
@@ -154,6 +177,7 @@ mod tests {
             budget_by: BudgetBy::Constant { file: "prepare.py".into(), start: 9, end: 12 },
             metric_regex: None,
             evaluate: None,
+            pins: vec![],
             protect: vec![],
             sites: vec![site("LR", 12, 15, "0.25"), site("D", 4, 5, "12")],
         }

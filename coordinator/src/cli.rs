@@ -172,6 +172,10 @@ pub struct TrainArgs {
     /// given again [default: every number and flag at the top level, ranged around its value]
     #[arg(long, value_name = "NAME=RANGE")]
     pub knob: Vec<String>,
+    /// A constant that has this value in every run, that of the base included, and is not searched, e.g. DEPTH=12; may be
+    /// given again
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub pin: Vec<String>,
     /// A constant that is not searched; may be given again
     #[arg(long, value_name = "NAME")]
     pub no_knob: Vec<String>,
@@ -206,6 +210,7 @@ impl TrainArgs {
             ("--budget-variable", self.budget_variable.is_some()),
             ("--knob", !self.knob.is_empty()),
             ("--no-knob", !self.no_knob.is_empty()),
+            ("--pin", !self.pin.is_empty()),
             ("--no-early-stop", self.no_early_stop),
             ("--evaluate", self.evaluate.is_some()),
             ("--protect", !self.protect.is_empty()),

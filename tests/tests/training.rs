@@ -241,6 +241,22 @@ fn the_branch_has_what_was_kept(
 }
 
 #[test]
+fn a_pinned_constant_has_its_value_in_every_run_and_in_what_is_handed_over() {
+    let script = format!("{GOOD}sed -n 's/^DEPTH = \\([0-9]*\\).*/depth: \\1/p' train.py\n");
+    let project = Project::new(&script);
+    project.write("train.py", "LR = 0.05\nDEPTH = 8  # layers\n");
+    let ended = project.run(&["--budget", "3", "--rounds", "1", "--pin", "DEPTH=12"]);
+    assert_eq!(ended.status.code(), Some(0), "{}", run::stderr(&ended));
+    assert!(run::stdout(&ended).contains("DEPTH: pinned to 12"), "{}", run::stdout(&ended));
+    let results = project.results();
+    let experiments = results["experiments"].as_array().unwrap();
+    assert!(experiments.iter().all(|e| e["figures"]["depth"].as_f64() == Some(12.0)), "{experiments:?}");
+    assert!(experiments.iter().all(|e| e["config"].as_object().unwrap().keys().eq(["LR"])));
+    let best = fs::read_to_string(project.results_folder().join("best/train.py")).unwrap();
+    assert!(best.ends_with("DEPTH = 12  # layers\n"), "{best}");
+}
+
+#[test]
 fn a_bad_metric_is_an_outcome_with_a_reason() {
     let cases = [
         ("echo FAIL", "no metric", "FAIL"),
@@ -431,6 +447,9 @@ fn what_cannot_be_searched_is_one_line_and_nothing_is_written() {
     refused(&nothing, &["--knob", "MISSING=1..9"], "MISSING");
     refused(&nothing, &["--knob", "LR=9..1"], "LR");
     refused(&nothing, &["--no-knob", "LR"], "no constant that can be searched");
+    refused(&nothing, &["--pin", "LR=0.1"], "--pin leaves no constant to search");
+    refused(&nothing, &["--pin", "LR=0.1|0.2"], "give one value");
+    refused(&nothing, &["--pin", "SEED=2"], "seed");
     refused(&nothing, &["--protect", "gone.py"], "--protect gone.py");
     refused(&nothing, &["--metric", "speed"], "--direction");
     refused(&nothing, &["--metric-regex", "("], "--metric-regex");

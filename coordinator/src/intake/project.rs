@@ -80,7 +80,8 @@ pub(super) fn from_flags(args: &RunArgs) -> Result<Intake, IntakeError> {
         }
     };
     let edit = if train.edit.is_empty() { vec![SCRIPT.to_owned()] } else { train.edit.clone() };
-    let (knobs, unsearched) = knobs(train, &snapshot, &edit)?;
+    let (mut knobs, mut unsearched) = knobs(train, &snapshot, &edit)?;
+    let pins = steer::pin(&mut knobs, &mut unsearched, &train.pin)?;
     let budget_seconds = train.time_budget.map_or(BUDGET_SECONDS, |budget| budget.as_secs_f64());
     let startup = train.startup.map(|startup| startup.as_secs_f64());
     let protect = match train.protect.is_empty() {
@@ -120,6 +121,7 @@ pub(super) fn from_flags(args: &RunArgs) -> Result<Intake, IntakeError> {
         evaluate: train.evaluate.clone(),
         protect,
         sites: knobs.iter().map(site).collect(),
+        pins,
     };
     let spec = StudySpec {
         version: StudySpec::VERSION,
@@ -223,7 +225,9 @@ type Found = (Vec<(String, Knobbed)>, Vec<(String, ar_source::Unsearched)>);
 
 fn knobs(train: &TrainArgs, snapshot: &Snapshot, edit: &[String]) -> Result<Found, IntakeError> {
     let parse = |text: &String| KnobFlag::parse(text).map_err(|error| flag(format!("--knob {error}")));
-    let asked: Vec<KnobFlag> = train.knob.iter().map(parse).collect::<Result<_, _>>()?;
+    let mut asked: Vec<KnobFlag> = train.knob.iter().map(parse).collect::<Result<_, _>>()?;
+    // A constant that is pinned is one with a single choice.
+    asked.extend(steer::pins(&train.pin)?);
     let (mut all, mut unsearched) = (Vec::new(), Vec::new());
     let mut names = BTreeSet::new();
     let files: Vec<(&String, Vec<Constant>)> =

@@ -1,7 +1,8 @@
 //! What a researcher asks of the search: configurations to try first, and what not to try.
 
 use ar_common::space::BASE;
-use ar_common::{Choice, Config, Dimension, Space};
+use ar_common::{Choice, Config, Dimension, Pin, Space};
+use ar_source::{KnobFlag, Knobbed, Unsearched, Wanted};
 
 use super::IntakeError;
 
@@ -33,6 +34,58 @@ pub(super) fn forbid(space: &mut Space, asked: &[String]) -> Result<(), IntakeEr
         space.validate().map_err(|error| wrong(error.to_string()))?;
     }
     Ok(())
+}
+
+/// Reads `--pin`: constants with one value each.
+///
+/// # Errors
+/// With one line, if a text is of another form.
+pub(super) fn pins(asked: &[String]) -> Result<Vec<KnobFlag>, IntakeError> {
+    let read = |text: &String| {
+        let flag = KnobFlag::parse(text).map_err(|error| IntakeError::Flag(format!("--pin {error}")))?;
+        match &flag.wanted {
+            Wanted::Choices(choices) if choices.len() == 1 => Ok(flag),
+            _ => Err(IntakeError::Flag(format!("--pin {text}: give one value, e.g. DEPTH=12"))),
+        }
+    };
+    asked.iter().map(read).collect()
+}
+
+/// Takes what `--pin` names out of what is searched.
+///
+/// # Errors
+/// With one line, if a constant already has that value.
+pub(super) fn pin(
+    knobs: &mut Vec<(String, Knobbed)>,
+    unsearched: &mut Vec<(String, Unsearched)>,
+    asked: &[String],
+) -> Result<Vec<Pin>, IntakeError> {
+    let mut pins = Vec::new();
+    for flag in self::pins(asked)? {
+        let Some(place) = knobs.iter().position(|(_, knob)| knob.constant.name == flag.name) else {
+            return Err(IntakeError::Flag(format!("--pin {}: it is named twice", flag.name)));
+        };
+        let (file, knob) = knobs.remove(place);
+        let option = knob.dimension.options.iter().find(|option| option.name != BASE);
+        let option = option.ok_or_else(|| {
+            IntakeError::Flag(format!("--pin {}: it has that value; leave it out with --no-knob", flag.name))
+        })?;
+        let why = format!("pinned to {}", option.name);
+        let constant = &knob.constant;
+        let (start, end) = (constant.span.start, constant.span.end);
+        pins.push(Pin {
+            name: constant.name.clone(),
+            file: file.clone(),
+            start,
+            end,
+            text: ar_source::replacement(constant, option),
+        });
+        unsearched.push((file, Unsearched { name: constant.name.clone(), line: constant.line, why }));
+    }
+    if knobs.is_empty() && !pins.is_empty() {
+        return Err(IntakeError::Flag("--pin leaves no constant to search".to_owned()));
+    }
+    Ok(pins)
 }
 
 /// Reads `--enqueue`: whole configurations, with the base in every dimension that is not named.

@@ -153,6 +153,7 @@ mod tests {
             budget_by: BudgetBy::Variable("TIME_BUDGET".into()),
             metric_regex: None,
             evaluate: None,
+            pins: vec![],
             protect: vec!["raw.bin".into(), "data".into()],
             sites: vec![Site {
                 dimension: "LR".into(),

@@ -60,6 +60,7 @@ pub(crate) fn training(seed: u64) -> StudySpec {
         evaluate: None,
         protect: vec![],
         sites: vec![],
+        pins: vec![],
     });
     StudySpec { workload, ..spec(seed) }
 }
