@@ -52,6 +52,8 @@ pub struct WorkerConfig {
     pub python: Option<PathBuf>,
     /// The program, with its first arguments, that runs [`crate::supervise()`] on the arguments after a `--`.
     pub supervisor: Vec<OsString>,
+    /// Folder to which those of failed runs of training scripts are moved; they are removed if absent.
+    pub keep_failed: Option<PathBuf>,
     /// Turns true when the worker is to leave; running attempts get [`WorkerConfig::drain_grace`].
     pub leave: watch::Receiver<bool>,
     /// How long running attempts may go on after that.
@@ -358,6 +360,8 @@ impl Shell {
         let folder = self.config.folder.join(ATTEMPTS).join(grant.lease.lease.seq.to_string());
         let (blobs, inputs, memory) = (self.blobs.clone(), self.inputs.clone(), self.memory_per_slot);
         let (ready, supervisor) = (self.ready.clone(), self.config.supervisor.clone());
+        let leave = self.config.leave.clone();
+        let kept = self.config.keep_failed.clone().map(|folder| training::Kept { folder, leave });
         tokio::spawn(async move {
             let study = ready.lock().await.get(&grant.study).cloned();
             let server = match study.as_ref().map(|study| &study.runner) {
@@ -365,7 +369,7 @@ impl Shell {
                 Some(Runner::Commands(project)) => {
                     let project = Arc::clone(project);
                     let surroundings =
-                        training::Surroundings { project, folder, blobs, memory, supervisor, inputs };
+                        training::Surroundings { project, folder, blobs, memory, supervisor, kept, inputs };
                     return training::run(grant, surroundings, stops).await;
                 }
                 None => Err("its study is not prepared".to_owned()),

@@ -1,6 +1,7 @@
 //! Training scripts: a study's project on this worker, and one attempt in a copy of it.
 
 mod attempt;
+mod kept;
 mod summary;
 mod workspace;
 
@@ -16,6 +17,7 @@ use crate::environment::{self, Environment};
 use crate::study::StudyError;
 
 pub(crate) use attempt::{Surroundings, run};
+pub(crate) use kept::Kept;
 
 /// The file of a study's tree that makes it one of a training script.
 pub const JOB: &str = "training.json";
@@ -60,6 +62,10 @@ impl Project {
         };
         let job: Job = serde_json::from_slice(&blobs.read(&entry.digest)?)
             .map_err(|error| BlobError::BadTree { digest: entry.digest, why: error.to_string() })?;
+        // A thread of its own, because a project may hold data of any size.
+        let (every, files) = (blobs.clone(), tree.clone());
+        let checked = tokio::task::spawn_blocking(move || workspace::check(&every, &files)).await;
+        checked.map_err(|error| StudyError::Check(error.to_string()))??;
         let regex = job.training.metric_regex.as_deref().map(Regex::new).transpose();
         let regex = regex.map_err(|error| StudyError::Regex(error.to_string()))?;
         let requirements = named(&format!("{}{REQUIREMENTS}", workspace::PROJECT));
