@@ -24,6 +24,7 @@ use super::{Project, workspace};
 use crate::attempt::StopOrder;
 use crate::output::Bounded;
 use crate::process::Seen;
+use crate::session::{FULL_PATIENCE, WorkerError};
 use crate::{process, supervise};
 
 /// How often memory is looked at.
@@ -34,6 +35,8 @@ const LINGER: Duration = Duration::from_secs(30);
 const SELF_REPORTED: &str = "self_reported";
 /// The file in which a script may leave what it trained, and in which the evaluation finds it.
 const CHECKPOINT: &str = "checkpoint";
+/// Time between two tries where the disk is full.
+const FULL_PAUSE: Duration = Duration::from_secs(1);
 /// Bytes in a mebibyte.
 const MIB: u64 = 1 << 20;
 /// Variables of the worker that a script may see. API keys and the like are not among them.
@@ -69,6 +72,8 @@ pub(crate) struct Surroundings {
     /// Where its folder goes if it fails.
     pub(crate) kept: Option<Kept>,
     pub(crate) inputs: mpsc::UnboundedSender<Input>,
+    /// Takes what the worker cannot go on after.
+    pub(crate) faults: mpsc::UnboundedSender<WorkerError>,
 }
 
 /// The orders to end an attempt, and what was ordered.
@@ -103,14 +108,19 @@ pub(crate) async fn run(
             let _ = inputs.send(Input::Started { lease });
             trained(&grant, &surroundings, &mut stops).await
         }
-        Err(reason) => Outcome::Crashed { reason },
+        Err(Unmade::Full(fault)) => {
+            // Not a result of this experiment: it runs again elsewhere, or here when there is space.
+            let _ = surroundings.faults.send(fault);
+            return;
+        }
+        Err(Unmade::Never(reason)) => Outcome::Crashed { reason },
     };
     let kept = surroundings.kept.filter(|kept| kept.wants(&outcome, &stops));
     let removed = tokio::task::spawn_blocking(move || {
         match kept.map(|kept| kept.take(&grant, &folder)) {
             Some(Ok(to)) => return tracing::info!(folder = %to.display(), "kept the folder of a failed run"),
             Some(Err(error)) => {
-                tracing::warn!(%error, "cannot keep the folder of a failed run; it is removed")
+                tracing::warn!(%error, "cannot keep the folder of a failed run; it is removed");
             }
             None => {}
         }
@@ -170,16 +180,38 @@ async fn ended(grant: &Grant, surroundings: &Surroundings, command: &str, stops:
     }
 }
 
-async fn laid_out(grant: &Grant, surroundings: &Surroundings) -> Result<(), String> {
-    let (config, folder, blobs) =
-        (grant.config.clone(), surroundings.folder.clone(), surroundings.blobs.clone());
-    let project = Arc::clone(&surroundings.project);
-    let made = tokio::task::spawn_blocking(move || {
-        workspace::make(&blobs, &project.tree, &project.job.training, &config, &folder)
-    });
-    match made.await {
-        Ok(made) => made.map_err(|error| format!("its folder could not be made: {error}")),
-        Err(error) => Err(format!("its folder could not be made: {error}")),
+/// Why there is no folder.
+enum Unmade {
+    /// The disk is full and stays so.
+    Full(WorkerError),
+    /// It cannot be made, here or anywhere.
+    Never(String),
+}
+
+async fn laid_out(grant: &Grant, surroundings: &Surroundings) -> Result<(), Unmade> {
+    let began = Instant::now();
+    loop {
+        let (config, folder, blobs) =
+            (grant.config.clone(), surroundings.folder.clone(), surroundings.blobs.clone());
+        let project = Arc::clone(&surroundings.project);
+        let made = tokio::task::spawn_blocking(move || {
+            workspace::make(&blobs, &project.tree, &project.job.training, &config, &folder)
+        });
+        let never = |error: &dyn std::fmt::Display| format!("its folder could not be made: {error}");
+        match made.await {
+            Ok(Ok(())) => return Ok(()),
+            // A neighbour that ends may leave space.
+            Ok(Err(error)) if error.is_full() && began.elapsed() < FULL_PATIENCE => {
+                tracing::error!(%error, "no space for an attempt's folder; trying again");
+                tokio::time::sleep(FULL_PAUSE).await;
+            }
+            Ok(Err(error)) if error.is_full() => {
+                let folder = surroundings.folder.clone();
+                return Err(Unmade::Full(WorkerError::Full { folder, why: error.to_string() }));
+            }
+            Ok(Err(error)) => return Err(Unmade::Never(never(&error))),
+            Err(error) => return Err(Unmade::Never(never(&error))),
+        }
     }
 }
 

@@ -24,6 +24,17 @@ pub(crate) enum WorkspaceError {
     DoesNotFit(String),
 }
 
+impl WorkspaceError {
+    /// Whether it is for want of space, which is no fault of the run.
+    pub(crate) fn is_full(&self) -> bool {
+        let kind = match self {
+            Self::Io { source, .. } | Self::Blob(BlobError::Io { source, .. }) => source.kind(),
+            _ => return false,
+        };
+        matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    }
+}
+
 fn io_error(path: &Path) -> impl FnOnce(io::Error) -> WorkspaceError {
     let path = path.to_owned();
     move |source| WorkspaceError::Io { path, source }
