@@ -95,8 +95,14 @@ impl Repository {
                 _ => {}
             }
         }
-        let committer =
-            self.git(["log", "-1", "--format=%ce", &format!("refs/heads/{}", self.branch), "--"])?;
+        let committer = self.git([
+            "log",
+            "-1",
+            "--no-show-signature",
+            "--format=%ce",
+            &format!("refs/heads/{}", self.branch),
+            "--",
+        ])?;
         // An error means that there is none yet.
         if committer.is_ok_and(|committer| committer != COMMITTER) {
             return Err(BranchError::Yours { branch: branch() });
