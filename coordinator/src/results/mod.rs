@@ -1,5 +1,5 @@
 //! The results folder of a study: `OUT/NAME-ID/` with `results.tsv`, `results.json`, `report.html`,
-//! `progress.svg`, `best/`, and of a training study `repository.git`.
+//! `progress.svg`, `progress.png`, `best/`, and of a training study `repository.git`.
 //!
 //! It is written from the state now and then while a study runs and whenever a run ends, whole file by whole file; the
 //! store stays the truth.
@@ -71,7 +71,8 @@ pub fn write(folder: &Path, report: &Report, state: &State, blobs: &BlobStore) -
     durable::write(&folder.join("results.tsv"), table::tsv(report, &commits).as_bytes())?;
     write_best(&folder.join("best"), report, state, blobs)?;
     durable::write(&folder.join("report.html"), html::page(report).as_bytes())?;
-    durable::write(&folder.join("progress.svg"), html::picture(report).as_bytes())?;
+    durable::write(&folder.join("progress.svg"), html::svg(report).as_bytes())?;
+    durable::write(&folder.join("progress.png"), &html::png(report)?)?;
     // Last, because it says that the rest is there.
     durable::write(&folder.join("results.json"), report.to_json().as_bytes())
 }
