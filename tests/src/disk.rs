@@ -64,16 +64,24 @@ impl SmallDisk {
         Self { at: at.to_owned() }
     }
 
-    /// Takes all the space that is left, and what others leave, until what it returns is dropped.
+    /// Takes all the space but so many bytes, and what others leave, until what it returns is dropped.
     ///
     /// # Panics
     /// When the disk does not get full.
-    pub fn fill(&self) -> Full {
+    pub fn fill_but(&self, room: u64) -> Full {
         let path = self.at.join("filler");
         let mut filler = File::create(&path).expect("a name takes no space");
-        let mut take = move || (0..1_000_000).find_map(|_| filler.write_all(&[1; 4096]).err());
-        let full = take().expect("it is a small disk");
-        assert_eq!(full.kind(), std::io::ErrorKind::StorageFull, "{full}");
+        let at = self.at.clone();
+        let left = move || {
+            let disk = nix::sys::statvfs::statvfs(&at).expect("it is mounted");
+            disk.blocks_free() * disk.fragment_size()
+        };
+        let mut take = move || {
+            while left() > room && filler.write_all(&[1; 4096]).is_ok() {}
+            left()
+        };
+        let left = take();
+        assert!(left <= room, "{left} bytes are left");
         let over = Arc::new(AtomicBool::new(false));
         let is_over = Arc::clone(&over);
         let taking = std::thread::spawn(move || {

@@ -137,15 +137,17 @@ fn a_disk_that_a_run_fills_is_its_own_failure_and_the_next_has_the_space_again()
 
 /// A run whose disk gets full after its second experiment: it ends with one line and the code for it, and when there is space
 /// the same command ends with every result right, none of those that were told anew.
-fn full_disk(mount: impl Fn(&Project) -> (SmallDisk, Option<SmallDisk>)) {
+fn full_disk(room: u64, mount: impl Fn(&Project) -> (SmallDisk, Option<SmallDisk>)) {
     let project = Project::new(&format!("{GOOD}sleep 0.1"));
+    // Larger than the room that may be left, so that then a result can be written and no other run be made.
+    project.write("data.txt", &"0123456789abcde\n".repeat(1 << 15));
     let before = project.tree();
     let (disk, _inner) = mount(&project);
     let flags = ["--budget", "20", "--rounds", "2"];
     let mut running = project.start(&flags);
     running.until(is_experiment).expect("the base ends");
     running.until(is_experiment).expect("another ends");
-    let full = disk.fill();
+    let full = disk.fill_but(room);
     let (code, said) = running.end();
     assert_eq!(code, Some(3), "{said}");
     assert_eq!(said.trim_end().lines().count(), 1, "{said}");
@@ -167,7 +169,7 @@ fn full_disk(mount: impl Fn(&Project) -> (SmallDisk, Option<SmallDisk>)) {
 #[test]
 fn a_full_disk_under_the_journal_ends_the_run_in_one_line_and_loses_nothing() {
     with_mounts("a_full_disk_under_the_journal_ends_the_run_in_one_line_and_loses_nothing", || {
-        full_disk(|project| {
+        full_disk(0, |project| {
             let disk = SmallDisk::mount(&project.out().join("store"), "16m");
             // So that it is the journal that finds the disk full.
             let worker = SmallDisk::mount(&project.out().join("store/worker"), "16m");
@@ -179,7 +181,14 @@ fn a_full_disk_under_the_journal_ends_the_run_in_one_line_and_loses_nothing() {
 #[test]
 fn a_full_disk_under_the_worker_ends_the_run_in_one_line_and_loses_nothing() {
     with_mounts("a_full_disk_under_the_worker_ends_the_run_in_one_line_and_loses_nothing", || {
-        full_disk(|project| (SmallDisk::mount(&project.out().join("store/worker"), "4m"), None));
+        full_disk(0, |project| (SmallDisk::mount(&project.out().join("store/worker"), "4m"), None));
+    });
+}
+
+#[test]
+fn a_run_that_finds_no_space_for_its_folder_has_not_failed() {
+    with_mounts("a_run_that_finds_no_space_for_its_folder_has_not_failed", || {
+        full_disk(1 << 17, |project| (SmallDisk::mount(&project.out().join("store/worker"), "4m"), None));
     });
 }
 
