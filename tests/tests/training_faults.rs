@@ -77,8 +77,9 @@ fn fifty_forks_in_sessions_of_their_own_that_ignore_sigterm_end_with_their_run()
 fn what_a_killed_supervisor_held_is_ended_at_once_and_a_bystander_lives() {
     let home = tempfile::tempdir().unwrap();
     let (counter, stray) = (home.path().join("counter"), home.path().join("stray"));
+    // Its parent has ended, so that only the supervisor led to it.
     let strays = format!(
-        "setsid sh -c 'trap \"\" TERM; echo $$ > {0}.new; mv {0}.new {0}; touch begun; while :; do sleep 300; done' &\n\
+        "(setsid sh -c 'trap \"\" TERM; echo $$ > {0}.new; mv {0}.new {0}; touch begun; sleep 300' &)\n\
          sleep 1000",
         stray.display()
     );
@@ -90,7 +91,7 @@ fn what_a_killed_supervisor_held_is_ended_at_once_and_a_bystander_lives() {
     let stray: i32 = fs::read_to_string(stray).unwrap().trim().parse().unwrap();
     // Somebody who looks at the run: the folder is his working directory, and he has a file of it open.
     let log = fs::File::create(folder.join("notes")).unwrap();
-    let mut bystander = Command::new("sleep").arg("1000").current_dir(&folder).stdout(log).spawn().unwrap();
+    let mut bystander = Command::new("sleep").arg("300").current_dir(&folder).stdout(log).spawn().unwrap();
     let is = |process: &processes::Process, what: &str| process.command.contains(what);
     let all = processes::of(project.home.path());
     let worker = all.iter().find(|p| is(p, " worker ")).expect("there is a worker").pid;
