@@ -197,10 +197,17 @@ pub struct TrainArgs {
     /// minimize or maximize [default: by the metric's name]
     #[arg(long, value_name = "WAY", value_parser = direction)]
     pub direction: Option<ar_common::Direction>,
+    /// Keep the folders of failed runs, with what they said, in OUT/failed [default: every run's folder is removed]
+    #[arg(long)]
+    pub keep_failed: bool,
+    /// At the end, fetch the branch of what was kept into the git repository that the project is in; its work tree, index
+    /// and current branch stay as they are
+    #[arg(long)]
+    pub branch: bool,
 }
 
 impl TrainArgs {
-    /// A flag that was given, if one was.
+    /// A flag that makes the study and was given, if one was.
     pub fn given(&self) -> Option<&'static str> {
         let given = [
             ("--train", self.train.is_some()),
@@ -217,6 +224,12 @@ impl TrainArgs {
             ("--metric-regex", self.metric_regex.is_some()),
             ("--direction", self.direction.is_some()),
         ];
+        given.into_iter().find_map(|(flag, is_given)| is_given.then_some(flag))
+    }
+
+    /// A flag that was given and is no part of the study, so that it goes with a study file, too.
+    pub fn beside(&self) -> Option<&'static str> {
+        let given = [("--keep-failed", self.keep_failed), ("--branch", self.branch)];
         given.into_iter().find_map(|(flag, is_given)| is_given.then_some(flag))
     }
 }
@@ -312,6 +325,9 @@ pub struct WorkerArgs {
     /// The user's own interpreter
     #[arg(long)]
     pub python: Option<PathBuf>,
+    /// Where the folders of failed training runs go; they are removed if absent
+    #[arg(long)]
+    pub keep_failed: Option<PathBuf>,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

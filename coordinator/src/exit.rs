@@ -10,7 +10,7 @@ pub enum Exit {
     NothingSucceeded = 1,
     /// The input cannot be used: data, flags, environment, folder. Nothing was written over.
     BadInput = 2,
-    /// The store is in use by another process, or damaged.
+    /// The store is in use by another process, damaged, or cannot be written to (a full disk).
     Store = 3,
     /// Something of ours failed.
     Internal = 70,
@@ -30,6 +30,6 @@ Exit codes:
   0    done
   1    no experiment succeeded
   2    bad input: data, flags, Python environment or folder; nothing was written over
-  3    the store is in use by another run, or damaged
+  3    the store is in use by another run, damaged, or on a full disk; free it and run the same command again
   70   an internal error
   130  interrupted; run the same command again to go on";

@@ -17,6 +17,7 @@ pub use ar_worker::environment::EnvironmentError;
 pub use ar_worker::{JOB, Job, WorkerError, supervise};
 
 use crate::cli::WorkerArgs;
+use crate::exit::Exit;
 
 /// How long an asked worker may take to leave before it is killed.
 const LEAVE: Duration = Duration::from_secs(5);
@@ -37,6 +38,8 @@ pub struct LocalWorker {
     pub slots: Option<u32>,
     /// The user's own interpreter.
     pub python: Option<PathBuf>,
+    /// Where the folders of failed training runs go, if they are to be kept.
+    pub keep_failed: Option<PathBuf>,
 }
 
 /// This machine.
@@ -60,12 +63,24 @@ impl LocalWorker {
         if let Some(python) = &self.python {
             command.arg("--python").arg(python);
         }
+        if let Some(folder) = &self.keep_failed {
+            command.arg("--keep-failed").arg(folder);
+        }
         // Its own group: a Ctrl-C at the terminal reaches the coordinator alone, which then asks it.
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
         let mut child = command.kill_on_drop(true).spawn()?;
         let held = child.stdin.take();
         Ok(RunningWorker { child, held })
     }
+}
+
+/// How a local worker ended.
+#[derive(Debug)]
+pub struct WorkerEnd {
+    /// Whether it cannot use its folder, so that another one in its place could not either.
+    pub is_folder: bool,
+    /// The last line that it said on its standard error.
+    pub last: Option<String>,
 }
 
 /// A local worker that runs; dropping it kills it.
@@ -77,16 +92,18 @@ pub struct RunningWorker {
 }
 
 impl RunningWorker {
-    /// Waits until it has ended and returns the last line that it said on its standard error.
-    pub async fn ended(&mut self) -> Option<String> {
+    /// Waits until it has ended.
+    pub async fn ended(&mut self) -> WorkerEnd {
         let mut said = Vec::new();
         if let Some(stderr) = &mut self.child.stderr {
             // Reading to the end is also how a full pipe never stops the worker.
             let _ = stderr.take(STDERR_LIMIT).read_to_end(&mut said).await;
         }
-        let _ = self.child.wait().await;
+        let code = self.child.wait().await.ok().and_then(|status| status.code());
         let said = String::from_utf8_lossy(&said);
-        said.lines().rev().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)
+        let last = said.lines().rev().map(str::trim).find(|line| !line.is_empty());
+        let last = last.map(|line| line.strip_prefix("error: ").unwrap_or(line).to_owned());
+        WorkerEnd { is_folder: code == Some(Exit::Store as i32), last }
     }
 
     /// Asks it to leave and waits until it is gone.
@@ -96,6 +113,14 @@ impl RunningWorker {
             tracing::warn!("the local worker did not leave; killing it");
             let _ = self.child.kill().await;
         }
+    }
+}
+
+/// The exit code by which the hidden `worker` command says what kind of error ended it.
+pub fn exit_of(error: &(dyn std::error::Error + 'static)) -> Exit {
+    match error.downcast_ref() {
+        Some(WorkerError::Folder { .. } | WorkerError::Full { .. }) => Exit::Store,
+        _ => Exit::Internal,
     }
 }
 
@@ -121,6 +146,7 @@ pub async fn worker(args: WorkerArgs) -> Result<(), Box<dyn std::error::Error>> 
         folder: args.folder,
         cache: None,
         python: args.python,
+        keep_failed: args.keep_failed,
         supervisor: vec![std::env::current_exe()?.into(), "supervise".into()],
         leave,
         drain_grace: Duration::ZERO,

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::results::{ContributionPart, HoldoutPart, Report};
+use ar_common::StudyId;
+
+use crate::results::{self, ContributionPart, HoldoutPart, Report};
 
 /// Configurations shown of the ranking.
 const TOP: usize = 10;
@@ -266,6 +268,17 @@ fn places(report: &Report, folder: &Path, out: &Path) -> Vec<String> {
     let page = folder.join("report.html");
     if page.is_file() {
         lines.push(format!("report    {}", page.display()));
+    }
+    let kept = out.join(results::FAILED);
+    let of_study = format!("{}-", StudyId(report.study.id.clone()).short());
+    let failed = std::fs::read_dir(&kept).into_iter().flatten().flatten();
+    let failed = failed.filter(|entry| entry.file_name().to_string_lossy().starts_with(&of_study)).count();
+    if failed > 0 {
+        let runs = if failed == 1 { "run" } else { "runs" };
+        lines.push(format!(
+            "kept      {failed} failed {runs} in {}, as {of_study}EXPERIMENT-ATTEMPT",
+            kept.display()
+        ));
     }
     if folder.join("best").join("model.joblib").is_file() {
         let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();

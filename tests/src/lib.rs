@@ -2,7 +2,9 @@
 //! what those share.
 
 pub mod cluster;
+pub mod disk;
 pub mod figures;
 pub mod processes;
+pub mod project;
 pub mod run;
 pub mod store;

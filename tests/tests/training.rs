@@ -6,89 +6,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Output;
 
 use ar_tests::processes;
+use ar_tests::project::{GOOD, Project};
 use ar_tests::run::{self, Running, is_experiment};
-use serde_json::Value;
-use tempfile::TempDir;
-
-/// The score is the constant: the lower, the better.
-const GOOD: &str = "lr=$(sed -n 's/^LR = \\([0-9.e-]*\\).*/\\1/p' train.py)
-printf 'step 00001 | loss: 5.0\\rstep 00002 | loss: 4.0\\n'
-printf -- '---\\nval_bpb:  %s\\nnum_steps: 7\\nseed: %s\\nbudget: %s\\n' $lr $SEED $TIME_BUDGET
-";
-
-struct Project {
-    home: TempDir,
-}
-
-impl Project {
-    fn new(script: &str) -> Self {
-        let home = tempfile::tempdir().unwrap();
-        let project = Self { home };
-        project.write("train.py", "# caf\u{e9}\r\nLR = 0.05  # rate\r\nSEED = 1\r\n");
-        project.write("prepare.py", "FIXED = 1\n");
-        project.write("train.sh", script);
-        project.write(".gitignore", "*.ckpt\n");
-        project.write("large.ckpt", "not ours");
-        project
-    }
-
-    fn root(&self) -> PathBuf {
-        self.home.path().join("project")
-    }
-
-    fn out(&self) -> PathBuf {
-        self.home.path().join("out")
-    }
-
-    fn write(&self, path: &str, text: &str) {
-        fs::create_dir_all(self.root()).unwrap();
-        fs::write(self.root().join(path), text).unwrap();
-    }
-
-    /// Every file of the user's tree with its content.
-    fn tree(&self) -> BTreeMap<PathBuf, Vec<u8>> {
-        let files = fs::read_dir(self.root()).unwrap().map(|entry| entry.unwrap().path());
-        files.map(|path| (path.clone(), fs::read(path).unwrap())).collect()
-    }
-
-    fn arguments(&self, more: &[&str]) -> Vec<String> {
-        let fixed = ["--train", "sh train.sh", "--budget-variable", "TIME_BUDGET", "--sampler", "random"];
-        let (root, out) = (self.root(), self.out());
-        let places = ["run", root.to_str().unwrap(), "--out", out.to_str().unwrap()];
-        places.iter().chain(&fixed).chain(more).map(|text| (*text).to_owned()).collect()
-    }
-
-    fn run(&self, more: &[&str]) -> Output {
-        let arguments = self.arguments(more);
-        run::finish(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
-    }
-
-    fn start(&self, more: &[&str]) -> Running {
-        let arguments = self.arguments(more);
-        Running::start(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
-    }
-
-    fn results(&self) -> Value {
-        serde_json::from_slice(&fs::read(self.results_folder().join("results.json")).unwrap()).unwrap()
-    }
-
-    fn results_folder(&self) -> PathBuf {
-        let mut folders = fs::read_dir(self.out()).unwrap().map(|entry| entry.unwrap().path());
-        folders.find(|path| path.join("results.json").is_file()).expect("a results folder")
-    }
-
-    /// Nothing runs that belongs to this project, and no workspace is left.
-    fn nothing_left(&self) {
-        let home = self.home.path();
-        processes::wait_until("nothing of the run is left", || processes::of(home).is_empty());
-        let attempts = self.out().join("store/worker/attempts");
-        let left: Vec<_> = fs::read_dir(attempts).map(|all| all.flatten().collect()).unwrap_or_default();
-        assert!(left.is_empty(), "workspaces are removed: {left:?}");
-    }
-}
 
 /// How one run of `script` ends: the outcome and its reason.
 fn ends(script: &str, more: &[&str]) -> (String, String) {

@@ -33,6 +33,9 @@ const ATTEMPTS: &str = "attempts";
 /// After how long a result is offered again whose files could not be handed over.
 const OFFER_AGAIN: Duration = Duration::from_secs(5);
 
+/// How long what cannot be written, because the disk is full, is tried again before the worker gives up.
+pub(crate) const FULL_PATIENCE: Duration = Duration::from_secs(30);
+
 /// How a worker is set up.
 #[derive(Debug, Clone)]
 pub struct WorkerConfig {
@@ -52,6 +55,8 @@ pub struct WorkerConfig {
     pub python: Option<PathBuf>,
     /// The program, with its first arguments, that runs [`crate::supervise()`] on the arguments after a `--`.
     pub supervisor: Vec<OsString>,
+    /// Folder to which those of failed runs of training scripts are moved; they are removed if absent.
+    pub keep_failed: Option<PathBuf>,
     /// Turns true when the worker is to leave; running attempts get [`WorkerConfig::drain_grace`].
     pub leave: watch::Receiver<bool>,
     /// How long running attempts may go on after that.
@@ -69,6 +74,17 @@ pub enum WorkerError {
         /// What the system said.
         source: io::Error,
     },
+    /// What it must write down cannot be written.
+    #[error(
+        "cannot write to the worker's folder {folder} ({why}); free some space and run the same command again: only what was \
+         not handed over runs again"
+    )]
+    Full {
+        /// Which.
+        folder: PathBuf,
+        /// What the system said.
+        why: String,
+    },
     /// Its blobs.
     #[error(transparent)]
     Blobs(#[from] BlobError),
@@ -85,8 +101,13 @@ pub enum WorkerError {
 /// # Errors
 /// When its folder cannot be used or the coordinator refuses it for good.
 pub async fn run(config: WorkerConfig) -> Result<(), WorkerError> {
-    let (shell, inputs) = Shell::open(config)?;
-    shell.serve(inputs).await
+    let (faults, mut fault) = mpsc::unbounded_channel();
+    let (shell, inputs) = Shell::open(config, faults)?;
+    tokio::select! {
+        ended = shell.serve(inputs) => ended,
+        // The shell holds a sender, so there is one.
+        Some(error) = fault.recv() => Err(error),
+    }
 }
 
 struct Shell {
@@ -103,6 +124,8 @@ struct Shell {
     attempts: BTreeMap<LeaseRef, mpsc::UnboundedSender<StopOrder>>,
     line: Option<Line>,
     inputs: mpsc::UnboundedSender<Input>,
+    /// Takes what this worker cannot go on after.
+    faults: mpsc::UnboundedSender<WorkerError>,
     outbox: Vec<WorkerFrame>,
     left: bool,
 }
@@ -115,7 +138,10 @@ fn lock(folder: &Path) -> io::Result<Flock<File>> {
 }
 
 impl Shell {
-    fn open(config: WorkerConfig) -> Result<(Self, mpsc::UnboundedReceiver<Input>), WorkerError> {
+    fn open(
+        config: WorkerConfig,
+        faults: mpsc::UnboundedSender<WorkerError>,
+    ) -> Result<(Self, mpsc::UnboundedReceiver<Input>), WorkerError> {
         let folder_error = |source| WorkerError::Folder { folder: config.folder.clone(), source };
         durable::private_folder(&config.folder).map_err(folder_error)?;
         let lock = lock(&config.folder).map_err(folder_error)?;
@@ -149,6 +175,7 @@ impl Shell {
             attempts: BTreeMap::new(),
             line: None,
             inputs,
+            faults,
             outbox: Vec::new(),
             left: false,
             config,
@@ -245,15 +272,21 @@ impl Shell {
                 }
             }
             Effect::Spool(entry) => {
-                let (spool, inputs) = (self.spool.clone(), self.inputs.clone());
+                let (spool, inputs, faults) = (self.spool.clone(), self.inputs.clone(), self.faults.clone());
+                let folder = self.config.folder.clone();
                 self.attempts.remove(&entry.lease);
                 tokio::task::spawn_blocking(move || {
+                    let began = Instant::now();
                     let mut wait = Duration::from_millis(100);
                     while let Err(error) = spool.keep(&entry) {
                         // A full disk may be freed; the result is offered only once it is durable.
                         tracing::error!(%error, experiment = %entry.lease.experiment, "cannot spool a result; trying again");
+                        if began.elapsed() > FULL_PATIENCE {
+                            let _ = faults.send(WorkerError::Full { folder, why: error.to_string() });
+                            return;
+                        }
                         std::thread::sleep(wait);
-                        wait = (wait * 2).min(Duration::from_secs(10));
+                        wait = (wait * 2).min(Duration::from_secs(5));
                     }
                     let _ = inputs.send(Input::Spooled { lease: entry.lease });
                 });
@@ -358,14 +391,24 @@ impl Shell {
         let folder = self.config.folder.join(ATTEMPTS).join(grant.lease.lease.seq.to_string());
         let (blobs, inputs, memory) = (self.blobs.clone(), self.inputs.clone(), self.memory_per_slot);
         let (ready, supervisor) = (self.ready.clone(), self.config.supervisor.clone());
+        let (leave, faults) = (self.config.leave.clone(), self.faults.clone());
+        let kept = self.config.keep_failed.clone().map(|folder| training::Kept { folder, leave });
         tokio::spawn(async move {
             let study = ready.lock().await.get(&grant.study).cloned();
             let server = match study.as_ref().map(|study| &study.runner) {
                 Some(Runner::Forks(forks)) => forks.server().await.map_err(|error| error.to_string()),
                 Some(Runner::Commands(project)) => {
                     let project = Arc::clone(project);
-                    let surroundings =
-                        training::Surroundings { project, folder, blobs, memory, supervisor, inputs };
+                    let surroundings = training::Surroundings {
+                        project,
+                        folder,
+                        blobs,
+                        memory,
+                        supervisor,
+                        kept,
+                        inputs,
+                        faults,
+                    };
                     return training::run(grant, surroundings, stops).await;
                 }
                 None => Err("its study is not prepared".to_owned()),

@@ -29,6 +29,8 @@ pub(crate) enum StudyError {
     Blob(#[from] BlobError),
     #[error("cannot lay out the study's files in {folder}: {source}")]
     Layout { folder: PathBuf, source: io::Error },
+    #[error("the project's files could not be checked: {0}")]
+    Check(String),
     #[error("--metric-regex is not valid: {0}")]
     Regex(String),
     #[error("the study names no `{REQUIREMENTS}`; submit it with this version of the coordinator")]

@@ -144,10 +144,7 @@ impl BlobStore {
     /// When it is missing or damaged, or the file cannot be written; the file is then not there.
     pub fn copy_to(&self, digest: &Digest, to: &Path) -> Result<(), BlobError> {
         let path = self.path(digest);
-        let mut source = match File::open(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(BlobError::Missing(*digest)),
-            opened => opened.map_err(io_error(&path))?,
-        };
+        let mut source = self.file(digest)?;
         let mut found = *digest;
         durable::write_with(to, |file| {
             found = copy_hashed(&mut source, file)?.0;
@@ -157,6 +154,43 @@ impl BlobStore {
             true => BlobError::Io { path: to.to_owned(), source },
             false => BlobError::Damaged { digest: *digest, found, path },
         })
+    }
+
+    /// Makes `to`, a new file, of a blob that was [checked](Self::check) before: in no time and no space where the file
+    /// system shares blocks until they are written to (a reflink), else by a copy within the kernel.
+    ///
+    /// It is never a hard link, however large the blob: that would be the blob itself under another name, and whoever owns
+    /// a file may make it writable again. A script that writes into its data in place would change the blob, and with it
+    /// every other run. For the same reason the new file has modes of its own. It is not made durable.
+    ///
+    /// # Errors
+    /// When the blob is missing, or the file is there or cannot be written.
+    pub fn lay_out(&self, digest: &Digest, to: &Path) -> Result<(), BlobError> {
+        let mut source = self.file(digest)?;
+        let mut made = File::create_new(to).map_err(io_error(to))?;
+        if !reflinked(&source, &made) {
+            io::copy(&mut source, &mut made).map_err(io_error(to))?;
+        }
+        Ok(())
+    }
+
+    /// Reads a blob piece by piece and compares it with its name.
+    ///
+    /// # Errors
+    /// When it is missing or damaged.
+    pub fn check(&self, digest: &Digest) -> Result<(), BlobError> {
+        let mut file = self.file(digest)?;
+        let path = self.path(digest);
+        let (found, _) = copy_hashed(&mut file, &mut io::sink()).map_err(io_error(&path))?;
+        if found == *digest { Ok(()) } else { Err(BlobError::Damaged { digest: *digest, found, path }) }
+    }
+
+    fn file(&self, digest: &Digest) -> Result<File, BlobError> {
+        let path = self.path(digest);
+        match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(BlobError::Missing(*digest)),
+            opened => opened.map_err(io_error(&path)),
+        }
     }
 
     /// Keeps a list of files.
@@ -248,7 +282,28 @@ impl Receiving {
     }
 }
 
-fn copy_hashed(source: &mut File, to: &mut File) -> io::Result<(Digest, u64)> {
+/// The digest of a file's content, read piece by piece.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn digest_of_file(path: &Path) -> io::Result<Digest> {
+    Ok(copy_hashed(&mut File::open(path)?, &mut io::sink())?.0)
+}
+
+/// Whether `to` now has the content of `from` by sharing its blocks. Most file systems cannot; then nothing has happened.
+fn reflinked(from: &File, to: &File) -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        rustix::fs::ioctl_ficlone(to, from).is_ok()
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (from, to);
+        false
+    }
+}
+
+fn copy_hashed(source: &mut File, to: &mut impl Write) -> io::Result<(Digest, u64)> {
     let mut hasher = blake3::Hasher::new();
     let mut buffer = vec![0; 256 * 1024];
     let mut bytes = 0;
@@ -282,6 +337,32 @@ mod tests {
         assert!(!copy.exists());
         let absent = Digest::of(b"absent");
         assert!(matches!(store.read(&absent), Err(BlobError::Missing(_))));
+    }
+
+    #[test]
+    fn a_file_that_is_laid_out_shares_no_fate_with_its_blob() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let store = BlobStore::open(&folder.path().join("blobs")).unwrap();
+        let digest = store.put(b"content").unwrap();
+        fs::set_permissions(store.path(&digest), fs::Permissions::from_mode(0o400)).unwrap();
+        store.check(&digest).unwrap();
+        let to = folder.path().join("copy");
+        store.lay_out(&digest, &to).unwrap();
+        assert_eq!(fs::metadata(&to).unwrap().permissions().mode() & 0o600, 0o600, "with modes of its own");
+        assert!(store.lay_out(&digest, &to).is_err(), "nothing is written over");
+        fs::OpenOptions::new().write(true).open(&to).unwrap().write_all(b"CON").unwrap();
+        assert_eq!(
+            (fs::read(&to).unwrap(), store.read(&digest).unwrap()),
+            (b"CONtent".into(), b"content".into())
+        );
+        assert_eq!(digest_of_file(&to).unwrap(), Digest::of(b"CONtent"));
+        fs::set_permissions(store.path(&digest), fs::Permissions::from_mode(0o600)).unwrap();
+        fs::write(store.path(&digest), b"damaged").unwrap();
+        assert!(matches!(store.check(&digest), Err(BlobError::Damaged { .. })));
+        let absent = Digest::of(b"absent");
+        assert!(matches!(store.lay_out(&absent, &folder.path().join("x")), Err(BlobError::Missing(_))));
+        assert!(matches!(store.check(&absent), Err(BlobError::Missing(_))));
     }
 
     #[test]

@@ -6,5 +6,5 @@ pub mod logs;
 pub mod token;
 pub mod transfer;
 
-pub use blobs::{BlobError, BlobStore};
+pub use blobs::{BlobError, BlobStore, digest_of_file};
 pub use token::{Token, TokenError};

@@ -18,7 +18,8 @@ pub fn start(file: Option<&Path>, default: &str) -> io::Result<()> {
     let _ = match file {
         Some(path) => {
             let file = File::options().create(true).append(true).open(path)?;
-            lines.with_writer(Arc::new(file)).try_init()
+            // On a full disk the log has gaps; what is told to people stays one line.
+            lines.log_internal_errors(false).with_writer(Arc::new(file)).try_init()
         }
         None => lines.with_writer(io::stderr).try_init(),
     };

@@ -41,7 +41,7 @@ pub fn execute(command: Command) -> Exit {
                 Ok(()) => Exit::Done,
                 Err(error) => {
                     complain(&error.to_string());
-                    Exit::Internal
+                    local::exit_of(error.as_ref())
                 }
             },
         }

@@ -76,18 +76,24 @@ pub fn compile(args: &RunArgs) -> Result<Intake, IntakeError> {
     if project::is_project(&args.input) {
         return project::from_flags(args);
     }
-    if let Some(flag) = args.training.given() {
-        return Err(IntakeError::Flag(format!(
+    let refuse = |given: Option<&'static str>| match given {
+        Some(flag) => Err(IntakeError::Flag(format!(
             "{flag} is for training scripts, and {} is no folder with one",
             args.input.display()
-        )));
-    }
+        ))),
+        None => Ok(()),
+    };
+    refuse(args.training.given())?;
     if !is_study {
+        refuse(args.training.beside())?;
         return table::from_flags(args);
     }
     let spec = read_study(&args.input)?;
     match spec.workload {
-        Workload::Tabular(_) => table::from_study(args, spec),
+        Workload::Tabular(_) => {
+            refuse(args.training.beside())?;
+            table::from_study(args, spec)
+        }
         Workload::Training(_) => project::from_study(args, spec),
     }
 }

@@ -321,6 +321,11 @@ impl Project {
         Ok(blobs.put_tree(entries)?)
     }
 
+    /// Its folder.
+    pub fn root(&self) -> &Path {
+        self.snapshot.root()
+    }
+
     /// Files of the project.
     pub fn files(&self) -> usize {
         self.snapshot.entries.len()

@@ -1,5 +1,5 @@
 //! The results folder of a study: `OUT/NAME-ID/` with `results.tsv`, `results.json`, `report.html`,
-//! `progress.svg`, `best/`, and of a training study `repository.git`.
+//! `progress.svg`, `progress.png`, `best/`, and of a training study `repository.git`.
 //!
 //! It is written from the state now and then while a study runs and whenever a run ends, whole file by whole file; the
 //! store stays the truth.
@@ -28,10 +28,26 @@ pub use find::{Entry, FindError, all, find, read};
 pub use judgement::{ComparedPart, DecisionPart, HoldoutPart, VerdictPart};
 pub use report::StudyPart;
 pub use report::{ContributionPart, ExperimentPart, RankedPart, RemovedPart, Report, Scored};
+pub use repository::COMMITTER;
+
+/// Folder beside those of the studies, with a folder `ID-EXPERIMENT-ATTEMPT` for each failed run that was to be kept.
+pub const FAILED: &str = "failed";
+/// The git repository in the folder of a training study.
+pub const REPOSITORY: &str = "repository.git";
 
 /// Name of the study's folder: its name and the first digits of its identity.
 pub fn folder_name(report: &Report) -> String {
-    format!("{}-{}", plain(&report.study.name), report.study.id.get(..8).unwrap_or(&report.study.id))
+    name(&report.study.name, &report.study.id)
+}
+
+/// The same, of a study that has no results yet.
+fn name(name: &str, id: &str) -> String {
+    format!("{}-{}", plain(name), id.get(..8).unwrap_or(id))
+}
+
+/// The git branch of a training study; a name that git takes.
+pub fn branch(study: &str, id: &StudyId) -> String {
+    format!("autoresearch/{}", name(study, &id.0).replace("..", "-"))
 }
 
 /// A name that is one plain path component everywhere.
@@ -55,7 +71,8 @@ pub fn write(folder: &Path, report: &Report, state: &State, blobs: &BlobStore) -
     durable::write(&folder.join("results.tsv"), table::tsv(report, &commits).as_bytes())?;
     write_best(&folder.join("best"), report, state, blobs)?;
     durable::write(&folder.join("report.html"), html::page(report).as_bytes())?;
-    durable::write(&folder.join("progress.svg"), html::picture(report).as_bytes())?;
+    durable::write(&folder.join("progress.svg"), html::svg(report).as_bytes())?;
+    durable::write(&folder.join("progress.png"), &html::png(report)?)?;
     // Last, because it says that the rest is there.
     durable::write(&folder.join("results.json"), report.to_json().as_bytes())
 }
@@ -66,7 +83,7 @@ fn write_repository(folder: &Path, report: &Report, state: &State, blobs: &BlobS
     let Some((study, training)) = study.and_then(|study| Some((study, study.spec.training()?))) else {
         return repository::Commits::new();
     };
-    let folder = folder.join("repository.git");
+    let folder = folder.join(REPOSITORY);
     let write = || repository::write(&folder, report, training, &study.tree, blobs);
     // What git left half done when it was killed, a lock say, must not stop it for ever; all of it can be made anew.
     let made = write().or_else(|error| match std::fs::remove_dir_all(&folder) {

@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use ar_common::{Config, Digest, EntryKind, Fate, Training, TreeEntry, workload};
+use ar_common::{Config, Digest, EntryKind, Fate, StudyId, Training, TreeEntry, workload};
 use ar_net::{BlobStore, durable};
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,8 @@ use super::table;
 
 /// Seconds of 2000-01-01T00:00:00Z.
 const YEAR_2000: u64 = 946_684_800;
+/// The address of who makes its commits, by which they are told from anybody else's.
+pub const COMMITTER: &str = "autoresearch@localhost";
 /// Where what was made is written down, inside the repository.
 const MADE: &str = "autoresearch.json";
 
@@ -42,11 +44,6 @@ struct Commit<'a> {
     message: String,
 }
 
-/// The branch of a study; a name that git takes.
-fn branch(report: &Report) -> String {
-    format!("autoresearch/{}", super::folder_name(report).replace("..", "-"))
-}
-
 /// Makes or keeps `folder`. No commits where git is not installed.
 ///
 /// # Errors
@@ -59,7 +56,7 @@ pub(super) fn write(
     blobs: &BlobStore,
 ) -> io::Result<Commits> {
     let commits = commits(report);
-    let branch = branch(report);
+    let branch = super::branch(&report.study.name, &StudyId(report.study.id.clone()));
     let of = Digest::of(&serde_json::to_vec(&(&branch, tree, &commits)).map_err(io::Error::other)?);
     let known = std::fs::read(folder.join(MADE)).ok();
     let known: Option<Made> = known.and_then(|bytes| serde_json::from_slice(&bytes).ok());
@@ -236,7 +233,7 @@ impl Project<'_> {
 fn begin(out: &mut impl Write, head: &str, mark: usize, seconds: u64, message: &str) -> io::Result<()> {
     let time = YEAR_2000 + seconds;
     writeln!(out, "commit {head}\nmark :{mark}")?;
-    writeln!(out, "committer autoresearch <autoresearch@localhost> {time} +0000")?;
+    writeln!(out, "committer autoresearch <{COMMITTER}> {time} +0000")?;
     data(out, message.as_bytes())
 }
 

@@ -1,6 +1,6 @@
 //! One training run: a copy of the project, its command under a supervisor, its output read as it passes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -19,10 +19,13 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::mpsc;
 
 use super::curve::Curve;
+use super::kept::{self, Kept};
 use super::summary::Reader;
 use super::{Project, workspace};
 use crate::attempt::StopOrder;
 use crate::output::Bounded;
+use crate::process::Seen;
+use crate::session::{FULL_PATIENCE, WorkerError};
 use crate::{process, supervise};
 
 /// How often memory is looked at.
@@ -33,6 +36,8 @@ const LINGER: Duration = Duration::from_secs(30);
 const SELF_REPORTED: &str = "self_reported";
 /// The file in which a script may leave what it trained, and in which the evaluation finds it.
 const CHECKPOINT: &str = "checkpoint";
+/// Time between two tries where the disk is full.
+const FULL_PAUSE: Duration = Duration::from_secs(1);
 /// Bytes in a mebibyte.
 const MIB: u64 = 1 << 20;
 /// Variables of the worker that a script may see. API keys and the like are not among them.
@@ -65,24 +70,67 @@ pub(crate) struct Surroundings {
     pub(crate) memory: u64,
     /// What starts a supervisor, before the command that it is to run.
     pub(crate) supervisor: Vec<OsString>,
+    /// Where its folder goes if it fails.
+    pub(crate) kept: Option<Kept>,
     pub(crate) inputs: mpsc::UnboundedSender<Input>,
+    /// Takes what the worker cannot go on after.
+    pub(crate) faults: mpsc::UnboundedSender<WorkerError>,
+}
+
+/// The orders to end an attempt, and what was ordered.
+pub(super) struct Stops {
+    orders: mpsc::UnboundedReceiver<StopOrder>,
+    last: Option<StopOrder>,
+}
+
+impl Stops {
+    async fn recv(&mut self) -> Option<StopOrder> {
+        let order = self.orders.recv().await;
+        self.last = order.or(self.last);
+        order
+    }
+
+    /// The last order, if there was one.
+    pub(super) fn last(&self) -> Option<StopOrder> {
+        self.last
+    }
 }
 
 /// Runs an attempt to its end and reports it.
-pub(crate) async fn run(grant: Grant, surroundings: Surroundings, stops: mpsc::UnboundedReceiver<StopOrder>) {
+pub(crate) async fn run(
+    grant: Grant,
+    surroundings: Surroundings,
+    orders: mpsc::UnboundedReceiver<StopOrder>,
+) {
+    let mut stops = Stops { orders, last: None };
     let (lease, inputs, folder) = (grant.lease, surroundings.inputs.clone(), surroundings.folder.clone());
     let outcome = match laid_out(&grant, &surroundings).await {
         Ok(()) => {
             let _ = inputs.send(Input::Started { lease });
-            trained(&grant, &surroundings, stops).await
+            trained(&grant, &surroundings, &mut stops).await
         }
-        Err(reason) => Outcome::Crashed { reason },
+        Err(Unmade::Full(fault)) => {
+            // Not a result of this experiment: it runs again elsewhere, or here when there is space.
+            let _ = surroundings.faults.send(fault);
+            return;
+        }
+        Err(Unmade::Never(reason)) => Outcome::Crashed { reason },
     };
-    let removed = tokio::task::spawn_blocking(move || match std::fs::remove_dir_all(&folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            tracing::warn!(folder = %folder.display(), %error, "cannot remove an attempt's folder");
+    let kept = surroundings.kept.filter(|kept| kept.wants(&outcome, &stops));
+    let removed = tokio::task::spawn_blocking(move || {
+        match kept.map(|kept| kept.take(&grant, &folder)) {
+            Some(Ok(to)) => return tracing::info!(folder = %to.display(), "kept the folder of a failed run"),
+            Some(Err(error)) => {
+                tracing::warn!(%error, "cannot keep the folder of a failed run; it is removed");
+            }
+            None => {}
         }
-        _ => {}
+        match std::fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(folder = %folder.display(), %error, "cannot remove an attempt's folder");
+            }
+            _ => {}
+        }
     });
     let _ = removed.await;
     // The session outlives its attempts, unless the process is ending.
@@ -90,19 +138,19 @@ pub(crate) async fn run(grant: Grant, surroundings: Surroundings, stops: mpsc::U
 }
 
 /// Trains, and evaluates what was trained where the study has a command for that.
-async fn trained(
-    grant: &Grant,
-    surroundings: &Surroundings,
-    mut stops: mpsc::UnboundedReceiver<StopOrder>,
-) -> Outcome {
+async fn trained(grant: &Grant, surroundings: &Surroundings, stops: &mut Stops) -> Outcome {
     let training = &surroundings.project.job.training;
     let curve = Curve::new(training.budget_seconds);
-    let outcome = ended(grant, surroundings, (&training.command, Some(curve)), &mut stops).await;
+    let outcome = ended(grant, surroundings, (&training.command, Some(curve)), stops).await;
     let outcome = checked(grant, surroundings, outcome).await;
     let (Outcome::Done(trained), Some(command)) = (&outcome, &training.evaluate) else {
         return outcome;
     };
-    let evaluated = ended(grant, surroundings, (command, None), &mut stops).await;
+    if stops.last().is_some() {
+        // Its time is over, and no second order will come: what is started now nobody would end.
+        return Outcome::Crashed { reason: "it was ended before it was evaluated".to_owned() };
+    }
+    let evaluated = ended(grant, surroundings, (command, None), stops).await;
     match checked(grant, surroundings, evaluated).await {
         Outcome::Done(evaluated) => Outcome::Done(verified(trained.clone(), evaluated)),
         Outcome::Crashed { reason } => Outcome::Crashed { reason: format!("--evaluate {reason}") },
@@ -127,12 +175,12 @@ fn verified(trained: Measures, evaluated: Measures) -> Measures {
     }
 }
 
-/// Runs one command to its end, and follows its loss where it trains.
+/// Runs one command to its end.
 async fn ended(
     grant: &Grant,
     surroundings: &Surroundings,
     command: (&str, Option<Curve>),
-    stops: &mut mpsc::UnboundedReceiver<StopOrder>,
+    stops: &mut Stops,
 ) -> Outcome {
     match Attempt::start(grant, surroundings, command) {
         Ok(attempt) => attempt.watch(stops).await,
@@ -140,16 +188,38 @@ async fn ended(
     }
 }
 
-async fn laid_out(grant: &Grant, surroundings: &Surroundings) -> Result<(), String> {
-    let (config, folder, blobs) =
-        (grant.config.clone(), surroundings.folder.clone(), surroundings.blobs.clone());
-    let project = Arc::clone(&surroundings.project);
-    let made = tokio::task::spawn_blocking(move || {
-        workspace::make(&blobs, &project.tree, &project.job.training, &config, &folder)
-    });
-    match made.await {
-        Ok(made) => made.map_err(|error| format!("its folder could not be made: {error}")),
-        Err(error) => Err(format!("its folder could not be made: {error}")),
+/// Why there is no folder.
+enum Unmade {
+    /// The disk is full and stays so.
+    Full(WorkerError),
+    /// It cannot be made, here or anywhere.
+    Never(String),
+}
+
+async fn laid_out(grant: &Grant, surroundings: &Surroundings) -> Result<(), Unmade> {
+    let began = Instant::now();
+    loop {
+        let (config, folder, blobs) =
+            (grant.config.clone(), surroundings.folder.clone(), surroundings.blobs.clone());
+        let project = Arc::clone(&surroundings.project);
+        let made = tokio::task::spawn_blocking(move || {
+            workspace::make(&blobs, &project.tree, &project.job.training, &config, &folder)
+        });
+        let never = |error: &dyn std::fmt::Display| format!("its folder could not be made: {error}");
+        match made.await {
+            Ok(Ok(())) => return Ok(()),
+            // A neighbour that ends may leave space.
+            Ok(Err(error)) if error.is_full() && began.elapsed() < FULL_PATIENCE => {
+                tracing::error!(%error, "no space for an attempt's folder; trying again");
+                tokio::time::sleep(FULL_PAUSE).await;
+            }
+            Ok(Err(error)) if error.is_full() => {
+                let folder = surroundings.folder.clone();
+                return Err(Unmade::Full(WorkerError::Full { folder, why: error.to_string() }));
+            }
+            Ok(Err(error)) => return Err(Unmade::Never(never(&error))),
+            Err(error) => return Err(Unmade::Never(never(&error))),
+        }
     }
 }
 
@@ -183,6 +253,11 @@ struct Attempt {
     /// Open for as long as the run is wanted.
     hand: Option<ChildStdin>,
     pid: Option<i32>,
+    folder: PathBuf,
+    /// Whether what it says is to be written to its folder.
+    keeps: bool,
+    /// What was below the supervisor when that was last looked at.
+    seen: BTreeSet<Seen>,
     output: pipe::Receiver,
     lease: LeaseRef,
     inputs: mpsc::UnboundedSender<Input>,
@@ -220,6 +295,9 @@ impl Attempt {
             supervisor,
             hand,
             pid,
+            folder: folder.clone(),
+            keeps: surroundings.kept.is_some(),
+            seen: BTreeSet::new(),
             output: pipe::Receiver::from_owned_fd(OwnedFd::from(read))?,
             lease: grant.lease,
             inputs: surroundings.inputs.clone(),
@@ -233,7 +311,7 @@ impl Attempt {
         })
     }
 
-    async fn watch(mut self, stops: &mut mpsc::UnboundedReceiver<StopOrder>) -> Outcome {
+    async fn watch(mut self, stops: &mut Stops) -> Outcome {
         let mut sample = tokio::time::interval(SAMPLE);
         let mut bytes = vec![0; 64 * 1024];
         let mut open = true;
@@ -242,6 +320,7 @@ impl Attempt {
             tokio::select! {
                 ended = self.supervisor.wait() => {
                     let seconds = self.began.elapsed().as_secs_f64();
+                    self.end_orphans(&ended).await;
                     self.drain(&mut bytes);
                     return self.conclude(ended, seconds);
                 }
@@ -301,12 +380,29 @@ impl Attempt {
     fn sample(&mut self) {
         self.follow();
         let Some(pid) = self.pid else { return };
-        let held = process::members(pid).into_iter().filter_map(process::resident).sum();
+        let members = process::members(pid);
+        self.seen.retain(Seen::lives);
+        self.seen.extend(members.iter().filter_map(|pid| Seen::of(*pid)));
+        let held = members.into_iter().filter_map(process::resident).sum();
         self.peak_memory = self.peak_memory.max(held);
         if held > self.memory {
             self.over_memory = true;
             self.kill();
         }
+    }
+
+    /// Where the supervisor itself was killed, ends what it held.
+    async fn end_orphans(&mut self, ended: &io::Result<ExitStatus>) {
+        let Some(pid) = self.pid.filter(|_| ended.as_ref().ok().and_then(ExitStatus::code).is_none()) else {
+            return;
+        };
+        let (folder, seen) = (self.folder.clone(), std::mem::take(&mut self.seen));
+        let swept = tokio::task::spawn_blocking(move || {
+            process::kill_tree(pid);
+            process::kill_left(&folder, &seen);
+        });
+        // The runtime is ending, or it panicked: the next start of the worker sweeps again.
+        let _ = swept.await;
     }
 
     /// Reads what is left in the pipe. Nobody writes any more.
@@ -321,9 +417,10 @@ impl Attempt {
 
     fn conclude(self, ended: io::Result<ExitStatus>, seconds: f64) -> Outcome {
         let status = ended.ok();
-        if let Some(pid) = self.pid.filter(|_| status.is_none_or(|status| status.code().is_none())) {
-            // The supervisor itself was killed: what is in its session is ended from here.
-            process::kill_tree(pid);
+        if self.keeps
+            && let Err(error) = kept::write_output(&self.folder, &self.said)
+        {
+            tracing::warn!(folder = %self.folder.display(), %error, "cannot keep what a run said");
         }
         if self.over_memory {
             let (held, limit) = (self.peak_memory / MIB, self.memory / MIB);

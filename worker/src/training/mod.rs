@@ -2,6 +2,7 @@
 
 mod attempt;
 mod curve;
+mod kept;
 mod summary;
 mod workspace;
 
@@ -17,6 +18,7 @@ use crate::environment::{self, Environment};
 use crate::study::StudyError;
 
 pub(crate) use attempt::{Surroundings, run};
+pub(crate) use kept::Kept;
 
 /// The file of a study's tree that makes it one of a training script.
 pub const JOB: &str = "training.json";
@@ -61,6 +63,10 @@ impl Project {
         };
         let job: Job = serde_json::from_slice(&blobs.read(&entry.digest)?)
             .map_err(|error| BlobError::BadTree { digest: entry.digest, why: error.to_string() })?;
+        // A thread of its own, because a project may hold data of any size.
+        let (every, files) = (blobs.clone(), tree.clone());
+        let checked = tokio::task::spawn_blocking(move || workspace::check(&every, &files)).await;
+        checked.map_err(|error| StudyError::Check(error.to_string()))??;
         let regex = job.training.metric_regex.as_deref().map(Regex::new).transpose();
         let regex = regex.map_err(|error| StudyError::Regex(error.to_string()))?;
         let requirements = named(&format!("{}{REQUIREMENTS}", workspace::PROJECT));

@@ -24,6 +24,17 @@ pub(crate) enum WorkspaceError {
     DoesNotFit(String),
 }
 
+impl WorkspaceError {
+    /// Whether it is for want of space, which is no fault of the run.
+    pub(crate) fn is_full(&self) -> bool {
+        let kind = match self {
+            Self::Io { source, .. } | Self::Blob(BlobError::Io { source, .. }) => source.kind(),
+            _ => return false,
+        };
+        matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    }
+}
+
 fn io_error(path: &Path) -> impl FnOnce(io::Error) -> WorkspaceError {
     let path = path.to_owned();
     move |source| WorkspaceError::Io { path, source }
@@ -48,23 +59,24 @@ pub(crate) fn make(
         let to = folder.join(path);
         let parent = to.parent().unwrap_or(folder);
         fs::create_dir_all(parent).map_err(io_error(parent))?;
-        let content = blobs.read(&entry.digest)?;
         if entry.kind == EntryKind::Link {
-            let target = String::from_utf8_lossy(&content).into_owned();
+            let target = String::from_utf8_lossy(&blobs.read(&entry.digest)?).into_owned();
             symlink(&target, &to).map_err(io_error(&to))?;
             continue;
         }
-        let content = match changes.get(path) {
+        // It is gone with its attempt, so nothing here needs to survive a crash of the machine.
+        match changes.get(path) {
             Some(changes) => {
                 unchanged.remove(path);
+                let content = blobs.read(&entry.digest)?;
                 let text = std::str::from_utf8(&content).ok();
                 let made = text.and_then(|text| workload::spliced(text, changes));
-                made.ok_or_else(|| WorkspaceError::DoesNotFit(path.to_owned()))?.into_bytes()
+                let made = made.ok_or_else(|| WorkspaceError::DoesNotFit(path.to_owned()))?;
+                fs::write(&to, made).map_err(io_error(&to))?;
             }
-            None => content,
-        };
-        // It is gone with its attempt, so nothing here needs to survive a crash of the machine.
-        fs::write(&to, content).map_err(io_error(&to))?;
+            // A project may hold data of any size, so what is not rewritten is not read either.
+            None => blobs.lay_out(&entry.digest, &to)?,
+        }
         if entry.kind == EntryKind::Executable {
             fs::set_permissions(&to, fs::Permissions::from_mode(0o755)).map_err(io_error(&to))?;
         }
@@ -73,6 +85,11 @@ pub(crate) fn make(
         Some(missing) => Err(WorkspaceError::NoFile((*missing).to_owned())),
         None => Ok(()),
     }
+}
+
+/// Compares every blob of the project with its name: once for all attempts of this start, which copy them unread.
+pub(crate) fn check(blobs: &BlobStore, tree: &Tree) -> Result<(), BlobError> {
+    files(tree).try_for_each(|(_, entry)| blobs.check(&entry.digest))
 }
 
 /// The project's files with their paths in it.
@@ -106,7 +123,7 @@ pub(crate) fn tampered(
                 fs::read_link(&to).ok().map(|target| Digest::of(target.to_string_lossy().as_bytes()))
             }
             _ if fs::symlink_metadata(&to).is_ok_and(|meta| meta.is_file()) => {
-                fs::read(&to).ok().map(|content| Digest::of(&content))
+                ar_net::digest_of_file(&to).ok()
             }
             _ => None,
         };
@@ -121,6 +138,76 @@ mod tests {
     use ar_common::{BudgetBy, Config, Site};
 
     use super::*;
+
+    /// A training study in which `LR` of `train.py` is searched.
+    fn training(project: Digest, start: usize) -> Training {
+        let texts: BTreeMap<String, String> = [("0.2".to_owned(), "0.2".to_owned())].into();
+        Training {
+            path: String::new(),
+            project,
+            command: "true".into(),
+            edit: vec!["train.py".into()],
+            budget_seconds: 1.0,
+            startup_seconds: 1.0,
+            budget_by: BudgetBy::Variable("TIME_BUDGET".into()),
+            metric_regex: None,
+            evaluate: None,
+            protect: vec!["raw.bin".into(), "data".into()],
+            pins: vec![],
+            sites: vec![Site {
+                dimension: "LR".into(),
+                file: "train.py".into(),
+                start,
+                end: start + 3,
+                texts,
+            }],
+        }
+    }
+
+    #[test]
+    fn a_large_file_is_whole_and_writing_into_it_leaves_the_blob_alone() {
+        use std::io::{Read, Seek, SeekFrom, Write};
+        const SIZE: u64 = 64 << 20;
+        let home = tempfile::tempdir().unwrap();
+        let blobs = BlobStore::open(&home.path().join("blobs")).unwrap();
+        // Mostly a hole, as a file of tokens that was allocated and not filled is.
+        let source = home.path().join("tokens.bin");
+        let mut file = fs::File::create(&source).unwrap();
+        file.set_len(SIZE).unwrap();
+        file.seek(SeekFrom::Start(SIZE - 4)).unwrap();
+        file.write_all(b"tail").unwrap();
+        let (large, bytes) = blobs.put_file(&source).unwrap();
+        fs::set_permissions(blobs.path(&large), fs::Permissions::from_mode(0o400)).unwrap();
+        let script = blobs.put(b"LR = 0.1").unwrap();
+        let entry = |path: &str, digest, bytes| TreeEntry {
+            path: format!("{PROJECT}{path}"),
+            digest,
+            bytes,
+            kind: EntryKind::Plain,
+        };
+        let entries = vec![entry("tokens.bin", large, bytes), entry("train.py", script, 8)];
+        let tree = blobs.read_tree(&blobs.put_tree(entries).unwrap()).unwrap();
+        let training = Training { protect: vec!["tokens.bin".into()], ..training(large, 5) };
+        let (config, folder) = ([("LR", "0.2")].into_iter().collect(), home.path().join("work"));
+        check(&blobs, &tree).unwrap();
+        make(&blobs, &tree, &training, &config, &folder).unwrap();
+        let laid = folder.join("tokens.bin");
+        assert_eq!(fs::metadata(&laid).unwrap().len(), SIZE);
+        assert_eq!(tampered(&blobs, &tree, &training, &config, &folder), None);
+        let mut file = fs::OpenOptions::new().read(true).write(true).open(&laid).unwrap();
+        file.seek(SeekFrom::Start(SIZE - 4)).unwrap();
+        let mut end = String::new();
+        file.read_to_string(&mut end).unwrap();
+        assert_eq!(end, "tail");
+        file.rewind().unwrap();
+        file.write_all(b"mine").unwrap();
+        drop(file);
+        blobs.check(&large).unwrap();
+        assert_eq!(tampered(&blobs, &tree, &training, &config, &folder).as_deref(), Some("tokens.bin"));
+        fs::set_permissions(blobs.path(&script), fs::Permissions::from_mode(0o600)).unwrap();
+        fs::write(blobs.path(&script), b"LR = 9.9").unwrap();
+        assert!(matches!(check(&blobs, &tree), Err(BlobError::Damaged { .. })));
+    }
 
     #[test]
     fn modes_links_and_line_ends_survive_and_only_the_values_change() {
@@ -142,27 +229,7 @@ mod tests {
         let digest = blobs.put_tree(entries).unwrap();
         let tree = blobs.read_tree(&digest).unwrap();
         let start = source.find("0.1").unwrap();
-        let texts: BTreeMap<String, String> = [("0.2".to_owned(), "0.2".to_owned())].into();
-        let training = Training {
-            path: String::new(),
-            project: digest,
-            command: "true".into(),
-            edit: vec!["train.py".into()],
-            budget_seconds: 1.0,
-            startup_seconds: 1.0,
-            budget_by: BudgetBy::Variable("TIME_BUDGET".into()),
-            metric_regex: None,
-            evaluate: None,
-            pins: vec![],
-            protect: vec!["raw.bin".into(), "data".into()],
-            sites: vec![Site {
-                dimension: "LR".into(),
-                file: "train.py".into(),
-                start,
-                end: start + 3,
-                texts,
-            }],
-        };
+        let training = training(digest, start);
         let folder = home.path().join("work");
         let config: Config = [("LR", "0.2")].into_iter().collect();
         make(&blobs, &tree, &training, &config, &folder).unwrap();

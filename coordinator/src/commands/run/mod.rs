@@ -1,6 +1,7 @@
 //! `run`: a study from its input to its results, on one machine. The composition root: it opens the
 //! store, starts the coordinator and a local worker, and watches the study to its end.
 
+mod branch;
 mod place;
 mod publish;
 mod watch;
@@ -19,12 +20,13 @@ use super::show;
 use crate::actor::{self, ActorError, Ended, Handle};
 use crate::cli::RunArgs;
 use crate::exit::Exit;
-use crate::intake::{self, Intake, IntakeError};
+use crate::intake::{self, Intake, IntakeError, Subject};
 use crate::journal::{Journal, JournalError};
 use crate::local::{self, LocalWorker};
 use crate::results::{self, Report};
 use crate::{rpc, summary};
 
+use branch::{BranchError, Repository};
 use place::Place;
 use publish::Publisher;
 use watch::{Ending, Watch};
@@ -53,12 +55,16 @@ enum RunError {
     NotReady(String),
     #[error("the local worker ended {times} times in a row{said}; its log is {}", log.display())]
     Worker { times: u32, said: String, log: PathBuf },
+    #[error("{0}")]
+    WorkerFolder(String),
     #[error("cannot start the local worker: {0}")]
     Start(io::Error),
     #[error("cannot listen on this machine's loopback address: {0}")]
     Listen(io::Error),
     #[error("cannot write the results to {} ({source}); the store has them: free the folder and run the same command again", path.display())]
     Results { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Branch(#[from] BranchError),
     #[error(transparent)]
     Ended(#[from] Ended),
     #[error("an internal task ended: {0}")]
@@ -68,11 +74,15 @@ enum RunError {
 impl RunError {
     fn exit(&self) -> Exit {
         match self {
+            Self::Intake(IntakeError::Blob(BlobError::Io { .. })) => Exit::Store,
             Self::Intake(IntakeError::Blob(_) | IntakeError::Catalog(_)) => Exit::Internal,
-            Self::Intake(_) | Self::Folder { .. } | Self::NotReady(_) | Self::Results { .. } => {
-                Exit::BadInput
-            }
-            Self::Journal(_) | Self::Actor(ActorError::Journal(_)) => Exit::Store,
+            Self::Intake(_)
+            | Self::Folder { .. }
+            | Self::NotReady(_)
+            | Self::Results { .. }
+            | Self::Branch(_) => Exit::BadInput,
+            Self::Journal(_) | Self::Actor(ActorError::Journal(_)) | Self::WorkerFolder(_) => Exit::Store,
+            Self::Blob(BlobError::Io { .. }) => Exit::Store,
             _ => Exit::Internal,
         }
     }
@@ -96,6 +106,13 @@ async fn execute(args: &RunArgs) -> Result<Exit, RunError> {
         say(toml::to_string(&intake.spec)?.trim_end());
         return Ok(Exit::Done);
     }
+    let repository = match &intake.subject {
+        Subject::Project(project) if args.training.branch => {
+            let branch = results::branch(&intake.spec.name, &intake.spec.id());
+            Some(Repository::find(project.root(), branch)?)
+        }
+        _ => None,
+    };
     let hardware = local::hardware();
     // A training script takes the machine for itself.
     let most = if intake.spec.training().is_some() { 1 } else { hardware.cores };
@@ -108,10 +125,11 @@ async fn execute(args: &RunArgs) -> Result<Exit, RunError> {
     let mut journal = place.journal()?;
     let known = journal.replay()?;
     let rows = intake.rows();
+    let tell = |state: &State| report(args, console, &place, repository.as_ref(), state, &study, rows);
     if is_answered(&known, &study, &intake) {
         console
             .line("this study has ended before; raise --rounds, --budget or --time-limit to go on with it");
-        return report(args, console, &place, &known, &study, rows);
+        return tell(&known);
     }
     let coordinator = Coordinator::start(Box::new(journal), &place).await?;
     let (state, events) = coordinator.handle.watch().await?;
@@ -123,6 +141,7 @@ async fn execute(args: &RunArgs) -> Result<Exit, RunError> {
         folder: place.worker.clone(),
         slots: Some(slots),
         python: args.python.clone(),
+        keep_failed: args.training.keep_failed.then(|| place.failed.clone()),
     };
     let publisher = Publisher::new(args.out.clone(), place.blobs.clone(), study.clone(), rows);
     let mut watch = Watch::new(console, state, &intake.spec, slots, publisher);
@@ -131,7 +150,7 @@ async fn execute(args: &RunArgs) -> Result<Exit, RunError> {
     // Whatever happened, what is durable stays; the journal is closed before the results are written.
     coordinator.stop().await?;
     let ending = ended?;
-    let exit = report(args, console, &place, &state, &study, rows)?;
+    let exit = tell(&state)?;
     match ending {
         Ending::Finished => Ok(exit),
         Ending::Interrupted => {
@@ -155,6 +174,7 @@ fn report(
     args: &RunArgs,
     console: Console,
     place: &Place,
+    repository: Option<&Repository>,
     state: &State,
     study: &StudyId,
     rows: Option<u64>,
@@ -170,6 +190,10 @@ fn report(
     console.line(&summary::text(&report, &folder, &args.out, console.width()));
     if args.json {
         say(&report.to_json());
+    }
+    if let Some(repository) = repository {
+        let branch = repository.fetch(&folder.join(results::REPOSITORY))?;
+        console.line(&format!("branch    {branch} of the project's repository"));
     }
     let failed =
         state.studies.get(study).is_some_and(|s| s.phase == ar_core::Phase::Finished(Finish::Failed));

@@ -3,6 +3,7 @@
 //! ```text
 //! OUT/store/     journal, lock, blobs/, token, worker/, coordinator.log
 //! OUT/NAME-ID/   results of one study
+//! OUT/failed/    folders of failed runs, where they are to be kept
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use ar_net::{BlobStore, Token, durable};
 
 use super::RunError;
 use crate::journal::{JournalError, RedbJournal};
+use crate::results;
 
 /// An opened folder. Nothing of it is locked but by the journal.
 pub(super) struct Place {
@@ -19,6 +21,7 @@ pub(super) struct Place {
     pub(super) token: Token,
     pub(super) token_file: PathBuf,
     pub(super) worker: PathBuf,
+    pub(super) failed: PathBuf,
 }
 
 impl Place {
@@ -36,6 +39,7 @@ impl Place {
             token: Token::load_or_create(&token_file)?,
             token_file,
             worker: store.join("worker"),
+            failed: out_absolute.join(results::FAILED),
             store,
         })
     }

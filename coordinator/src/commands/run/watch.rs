@@ -14,7 +14,7 @@ use super::publish::Publisher;
 use super::{Coordinator, RunError};
 use crate::actor::{Ended, Event};
 use crate::commands::output::Console;
-use crate::local::{LocalWorker, RunningWorker};
+use crate::local::{LocalWorker, RunningWorker, WorkerEnd};
 use crate::progress::Progress;
 
 /// Share of the time limit that is for searching; the rest is for confirming and the last fit.
@@ -125,7 +125,7 @@ impl Watch {
                     Err(RecvError::Lagged(_)) => (self.state, *events) = handle.watch().await?,
                     Err(RecvError::Closed) => return Err(Ended.into()),
                 },
-                last = child.ended() => *child = self.restart(worker, last)?,
+                end = child.ended() => *child = self.restart(worker, end)?,
                 () = at(self.search_over) => {
                     self.search_over = None;
                     self.progress.note("the time for searching is over; confirming the best against the base");
@@ -186,9 +186,13 @@ impl Watch {
         }
     }
 
-    fn restart(&mut self, worker: &LocalWorker, last: Option<String>) -> Result<RunningWorker, RunError> {
+    fn restart(&mut self, worker: &LocalWorker, end: WorkerEnd) -> Result<RunningWorker, RunError> {
         self.restarts += 1;
+        let WorkerEnd { is_folder, last } = end;
         tracing::warn!(last, times = self.restarts, "the local worker ended");
+        if let Some(why) = last.clone().filter(|_| is_folder) {
+            return Err(RunError::WorkerFolder(why));
+        }
         if self.restarts >= RESTARTS {
             let said = last.map(|last| format!("; it last said: {last}")).unwrap_or_default();
             return Err(RunError::Worker {

@@ -16,7 +16,7 @@ mod teaching;
 use std::fmt::Write;
 
 use escape::esc;
-pub(super) use picture::picture;
+pub(super) use picture::{png, svg};
 
 use super::{ExplanationPart, Report};
 

@@ -68,7 +68,7 @@ fn experiment(i: usize, score: Option<f64>, outcome: &str) -> ExperimentPart {
 }
 
 /// A study with these scores, and the ranking that belongs to them.
-fn report(metric: &str, direction: &str, scores: &[Option<f64>]) -> Report {
+pub(super) fn report(metric: &str, direction: &str, scores: &[Option<f64>]) -> Report {
     let experiments: Vec<ExperimentPart> = scores
         .iter()
         .enumerate()
@@ -160,7 +160,7 @@ fn verdict(beats_base: bool) -> VerdictPart {
 }
 
 /// Every text of a report that comes from outside, made evil.
-fn evil() -> Report {
+pub(super) fn evil() -> Report {
     let mut report = report(EVIL, "maximize", &[Some(0.8), Some(0.9), None]);
     let bad = || EVIL.to_owned();
     report.study = StudyPart {
@@ -441,17 +441,17 @@ fn the_loss_of_training_runs_is_drawn_where_it_was_told() {
 fn the_picture_marks_what_was_kept_and_what_failed_in_either_direction() {
     let scores = [Some(1.0), Some(2.0), None, Some(0.5), Some(0.75), Some(900.0)];
     for (direction, kept) in [("minimize", 2), ("maximize", 3)] {
-        let picture = super::picture(&report("val_bpb", direction, &scores));
+        let picture = super::svg(&report("val_bpb", direction, &scores));
         elements(&picture);
         assert_eq!(picture.matches("r=\"5.5\"").count(), kept, "{direction}: {picture}");
         assert_eq!(picture.matches("<circle").count(), 5);
         assert_eq!(picture.matches("×<title>3 ").count(), 1, "the third has no score");
         assert_eq!(picture.matches("<path d=\"M").count(), 1);
     }
-    let nothing = super::picture(&report("val_bpb", "minimize", &[None]));
+    let nothing = super::svg(&report("val_bpb", "minimize", &[None]));
     assert!(nothing.contains("no experiment has a score"));
     elements(&nothing);
-    let picture = super::picture(&evil());
+    let picture = super::svg(&evil());
     let allowed = ["svg", "rect", "text", "line", "circle", "path", "title"];
     assert!(elements(&picture).iter().all(|name| allowed.contains(&name.as_str())), "{picture}");
 }
