@@ -133,6 +133,7 @@ impl Turn<'_> {
             memory: study.spec.limits.experiment_memory,
             members: entry.members.clone(),
             race: entry.race.clone(),
+            devices: Vec::new(),
         });
         let (study, attempt) = (entry.study.clone(), entry.attempt);
         self.record(Record::Granted { experiment, attempt, worker: name, boot, deadline_ms });
