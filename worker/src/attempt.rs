@@ -336,7 +336,7 @@ impl Attempt {
             sealed,
             artifacts,
             members: result.weights.clone(),
-            figures: None,
+            ..Measures::default()
         })
     }
 

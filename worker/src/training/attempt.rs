@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 use super::summary::Reader;
 use super::{Project, workspace};
 use crate::attempt::StopOrder;
+use crate::gpu::{self, Gpus, InUse};
 use crate::output::Bounded;
 use crate::{process, supervise};
 
@@ -64,6 +65,8 @@ pub(crate) struct Surroundings {
     pub(crate) memory: u64,
     /// What starts a supervisor, before the command that it is to run.
     pub(crate) supervisor: Vec<OsString>,
+    /// What it may be pinned to.
+    pub(crate) gpus: Arc<Gpus>,
     pub(crate) inputs: mpsc::UnboundedSender<Input>,
 }
 
@@ -71,10 +74,7 @@ pub(crate) struct Surroundings {
 pub(crate) async fn run(grant: Grant, surroundings: Surroundings, stops: mpsc::UnboundedReceiver<StopOrder>) {
     let (lease, inputs, folder) = (grant.lease, surroundings.inputs.clone(), surroundings.folder.clone());
     let outcome = match laid_out(&grant, &surroundings).await {
-        Ok(()) => {
-            let _ = inputs.send(Input::Started { lease });
-            trained(&grant, &surroundings, stops).await
-        }
+        Ok(()) => on_its_gpus(&grant, &surroundings, stops).await,
         Err(reason) => Outcome::Crashed { reason },
     };
     let removed = tokio::task::spawn_blocking(move || match std::fs::remove_dir_all(&folder) {
@@ -88,19 +88,37 @@ pub(crate) async fn run(grant: Grant, surroundings: Surroundings, stops: mpsc::U
     let _ = inputs.send(Input::Ended { lease, outcome });
 }
 
-/// Trains, and evaluates what was trained where the study has a command for that.
-async fn trained(
+/// Holds GPUs for as long as the run may use them.
+async fn on_its_gpus(
     grant: &Grant,
     surroundings: &Surroundings,
     mut stops: mpsc::UnboundedReceiver<StopOrder>,
 ) -> Outcome {
+    let in_use = tokio::select! {
+        in_use = surroundings.gpus.begin(&grant.devices) => in_use,
+        Some(_) = stops.recv() => {
+            return Outcome::Crashed { reason: "it was ended while it waited for a GPU".to_owned() };
+        }
+    };
+    let _ = surroundings.inputs.send(Input::Started { lease: grant.lease });
+    let outcome = trained(grant, surroundings, &in_use, &mut stops).await;
+    in_use.end(outcome).await
+}
+
+/// Trains, and evaluates what was trained where the study has a command for that.
+async fn trained(
+    grant: &Grant,
+    surroundings: &Surroundings,
+    in_use: &InUse,
+    stops: &mut mpsc::UnboundedReceiver<StopOrder>,
+) -> Outcome {
     let training = &surroundings.project.job.training;
-    let outcome = ended(grant, surroundings, &training.command, &mut stops).await;
+    let outcome = ended(grant, surroundings, in_use, &training.command, stops).await;
     let outcome = checked(grant, surroundings, outcome).await;
     let (Outcome::Done(trained), Some(command)) = (&outcome, &training.evaluate) else {
         return outcome;
     };
-    let evaluated = ended(grant, surroundings, command, &mut stops).await;
+    let evaluated = ended(grant, surroundings, in_use, command, stops).await;
     match checked(grant, surroundings, evaluated).await {
         Outcome::Done(evaluated) => Outcome::Done(verified(trained.clone(), evaluated)),
         Outcome::Crashed { reason } => Outcome::Crashed { reason: format!("--evaluate {reason}") },
@@ -128,11 +146,12 @@ fn verified(trained: Measures, evaluated: Measures) -> Measures {
 async fn ended(
     grant: &Grant,
     surroundings: &Surroundings,
+    in_use: &InUse,
     command: &str,
     stops: &mut mpsc::UnboundedReceiver<StopOrder>,
 ) -> Outcome {
-    match Attempt::start(grant, surroundings, command) {
-        Ok(attempt) => attempt.watch(stops).await,
+    match Attempt::start(grant, surroundings, in_use, command) {
+        Ok(attempt) => attempt.watch(in_use, stops).await,
         Err(error) => Outcome::Crashed { reason: format!("the command could not be started: {error}") },
     }
 }
@@ -189,13 +208,15 @@ struct Attempt {
 }
 
 impl Attempt {
-    fn start(grant: &Grant, surroundings: &Surroundings, shell: &str) -> io::Result<Self> {
+    fn start(grant: &Grant, surroundings: &Surroundings, in_use: &InUse, shell: &str) -> io::Result<Self> {
         let Surroundings { project, folder, memory, supervisor, .. } = surroundings;
         let (program, arguments) = supervisor.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         let (read, write) = io::pipe()?;
         let mut command = Command::new(program);
         command.args(arguments).arg("--").args(["sh", "-c", shell]);
         command.env_clear().envs(environment(project, grant, folder)).current_dir(folder);
+        // By UUID, and never what this process was told, which are all of them.
+        command.envs(in_use.visible().map(|devices| (gpu::VISIBLE, devices)));
         command.stdin(Stdio::piped()).stdout(write.try_clone()?).stderr(write);
         let mut supervisor = command.spawn()?;
         // The write ends that this process still has would keep the stream from ending.
@@ -217,7 +238,10 @@ impl Attempt {
         })
     }
 
-    async fn watch(mut self, stops: &mut mpsc::UnboundedReceiver<StopOrder>) -> Outcome {
+    async fn watch(mut self, in_use: &InUse, stops: &mut mpsc::UnboundedReceiver<StopOrder>) -> Outcome {
+        let lost = in_use.lost();
+        tokio::pin!(lost);
+        let mut is_lost = false;
         let mut sample = tokio::time::interval(SAMPLE);
         let mut bytes = vec![0; 64 * 1024];
         let mut open = true;
@@ -235,6 +259,10 @@ impl Attempt {
                 },
                 Some(grace) = stops.recv() => self.stop(grace).await,
                 () = until(kill_at) => self.kill(),
+                _ = &mut lost, if !is_lost => {
+                    is_lost = true;
+                    self.kill();
+                }
                 _ = sample.tick() => self.sample(),
             }
         }
@@ -314,14 +342,18 @@ impl Attempt {
             None => return crashed("its supervisor was killed".to_owned()),
         }
         match self.reader.finish() {
-            Ok(summary) => Outcome::Done(Measures {
-                score: Some(summary.score),
-                folds: vec![summary.score],
-                seconds,
-                peak_memory: Some(self.peak_memory).filter(|peak| *peak > 0),
-                figures: (!summary.figures.is_empty()).then(|| Box::new(summary.figures)),
-                ..Measures::default()
-            }),
+            Ok(mut summary) => {
+                // What is measured here is nobody else's to say.
+                summary.figures.retain(|name, _| !gpu::FIGURES.contains(&name.as_str()));
+                Outcome::Done(Measures {
+                    score: Some(summary.score),
+                    folds: vec![summary.score],
+                    seconds,
+                    peak_memory: Some(self.peak_memory).filter(|peak| *peak > 0),
+                    figures: (!summary.figures.is_empty()).then(|| Box::new(summary.figures)),
+                    ..Measures::default()
+                })
+            }
             Err(reason) => Outcome::NoMetric { reason },
         }
     }
