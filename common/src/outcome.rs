@@ -119,7 +119,7 @@ pub struct Measures {
     pub peak_memory: Option<u64>,
     /// Scores on the sealed rows.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub sealed: Option<SealedScore>,
+    pub sealed: Option<Box<SealedScore>>,
     /// Files it made.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub artifacts: Vec<Artifact>,

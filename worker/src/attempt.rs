@@ -333,7 +333,7 @@ impl Attempt {
             seconds: result.seconds,
             predict_seconds: result.predict_seconds.filter(finite),
             peak_memory: Some(self.seen.peak_memory).filter(|peak| *peak > 0),
-            sealed,
+            sealed: sealed.map(Box::new),
             artifacts,
             members: result.weights.clone(),
             ..Measures::default()

@@ -42,7 +42,7 @@ fn concluded(spec: &StudySpec, model: &str) -> Record {
 fn sealed(score: f64, low: f64) -> Option<Outcome> {
     let sealed =
         SealedScore { score, base_score: 0.8, difference: 0.1, low, high: 0.2, level: 0.95, rows: 60 };
-    Some(Outcome::Done(Measures { sealed: Some(sealed), ..Measures::default() }))
+    Some(Outcome::Done(Measures { sealed: Some(Box::new(sealed)), ..Measures::default() }))
 }
 
 fn refit(blobs: &BlobStore, content: &[u8]) -> Option<Outcome> {

@@ -145,7 +145,7 @@ pub(super) fn holdout_part(state: &State, study: &Study) -> Result<HoldoutPart, 
     let Some(outcome) = scoring.and_then(Experiment::outcome) else {
         return Err("the sealed rows have not been scored yet".to_owned());
     };
-    let Some(sealed) = outcome.measures().and_then(|measures| measures.sealed.as_ref()) else {
+    let Some(sealed) = outcome.measures().and_then(|measures| measures.sealed.as_deref()) else {
         let reason = outcome.reason().unwrap_or_else(|| outcome.word().to_owned());
         return Err(format!("the sealed rows gave no score: {reason}"));
     };

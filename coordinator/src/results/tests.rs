@@ -180,7 +180,7 @@ fn the_winner_and_the_sealed_score_are_written_whole() {
         &spec,
         &[
             ("base", Block::FIRST, done(&[0.8, 0.9])),
-            ("tree", Block::Sealed, outcome(Measures { sealed: Some(sealed), ..Measures::default() })),
+            ("tree", Block::Sealed, outcome(Measures { sealed: Some(Box::new(sealed)), ..Measures::default() })),
             ("tree", Block::Refit, outcome(Measures { artifacts, ..Measures::default() })),
         ],
         vec![

@@ -116,7 +116,7 @@ fn measures() -> Measures {
         seconds: 0.023,
         predict_seconds: Some(0.002),
         peak_memory: Some(123_456_789),
-        sealed: Some(SealedScore {
+        sealed: Some(Box::new(SealedScore {
             score: 0.5,
             base_score: 0.25,
             difference: 0.25,
@@ -124,10 +124,11 @@ fn measures() -> Measures {
             high: 0.625,
             level: 0.95,
             rows: 200,
-        }),
+        })),
         artifacts: vec![Artifact { name: "model.bin".into(), digest: Digest::of(b"model") }],
         members: Vec::new(),
         figures: None,
+        device: None,
     }
 }
 

@@ -56,6 +56,7 @@ fn experiment(i: usize, score: Option<f64>, outcome: &str) -> ExperimentPart {
         predict_ms: score.map(|_| 1.0),
         peak_memory: score.map(|_| 1 << 27),
         figures: Default::default(),
+        device: None,
         feasible: score.map(|_| true),
         mode: "EXPLORE".into(),
         why: "because".into(),
@@ -95,6 +96,7 @@ fn report(metric: &str, direction: &str, scores: &[Option<f64>]) -> Report {
         version: Report::VERSION,
         study: study(metric, direction),
         experiments,
+        best_per_class: Vec::new(),
         best: scored.first().map(|(i, score)| Scored {
             id: 1,
             config: config(*i),
