@@ -158,7 +158,8 @@ fn classes(report: &Report) -> Vec<String> {
     };
     let rows: Vec<Vec<String>> = report.best_per_class.iter().map(row).collect();
     let mut lines = vec![
-        "classes   the runs were on different devices, whose scores do not compare; the best of each:".to_owned(),
+        "classes   the runs were on different devices, whose scores do not compare; the best of each:"
+            .to_owned(),
     ];
     lines.extend(columns(&rows));
     lines

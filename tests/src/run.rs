@@ -86,11 +86,8 @@ impl Running {
     /// # Panics
     /// When it cannot be started.
     pub fn spawn(mut command: Command) -> Self {
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program starts");
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
         let lines = BufReader::new(child.stdout.take().expect("its output is a pipe"));
         Self { child, lines, seen: Vec::new() }
     }

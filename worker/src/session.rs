@@ -20,9 +20,9 @@ use tonic::transport::Channel;
 
 use crate::attempt::{self, StopOrder, Surroundings};
 use crate::connection::{self, Event, Line};
+use crate::gpu::{self, Gpus, TooFewGpus};
 use crate::spool::Spool;
 use crate::study::{Preparing, Runner, Study};
-use crate::gpu::{self, Gpus, TooFewGpus};
 use crate::{environment, hardware, process, training};
 
 /// Share of the machine's memory that attempts may take together.

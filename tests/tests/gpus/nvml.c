@@ -124,12 +124,12 @@ int nvmlDeviceGetPowerUsage(device_t device, unsigned *milliwatts) {
 #endif
 
 #ifndef NO_ENERGY
-/* 100 W, so that it is told from the power above. */
+/* 10 W, so that it is told from the power above. */
 int nvmlDeviceGetTotalEnergyConsumption(device_t device, unsigned long long *millijoules) {
     struct timespec now;
     UNLESS_LOST(device);
     clock_gettime(CLOCK_MONOTONIC, &now);
-    *millijoules = 100 * (now.tv_sec * 1000ull + now.tv_nsec / 1000000ull);
+    *millijoules = 10 * (now.tv_sec * 1000ull + now.tv_nsec / 1000000ull);
     return SUCCESS;
 }
 #endif

@@ -110,7 +110,11 @@ fn all(nvml: &'static Nvml, driver: &str) -> (Vec<Found>, u32) {
             let name = handle.name().unwrap_or_else(|_| "NVIDIA GPU".to_owned());
             let memory = handle.memory_info().map_or(0, |memory| memory.total);
             let gpu = Gpu { name, uuid, memory, driver: driver.to_owned(), mig };
-            found.push(Found { device: Device { gpu, handle: Arc::new(handle) }, index, board: board.clone() });
+            found.push(Found {
+                device: Device { gpu, handle: Arc::new(handle) },
+                index,
+                board: board.clone(),
+            });
         }
     }
     (found, silent)

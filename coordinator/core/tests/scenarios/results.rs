@@ -163,7 +163,8 @@ fn a_sealed_score_that_cannot_be_true_is_an_outcome_with_a_reason_too() {
         world.answer(&ask, Planned::Conclude(verdict(&config(&[]))));
         let sealed = worker.grant(&mut world);
         assert_eq!(sealed.block, Block::Sealed);
-        let outcome = Outcome::Done(Measures { sealed: Some(Box::new(score)), seconds: 1.0, ..Measures::default() });
+        let outcome =
+            Outcome::Done(Measures { sealed: Some(Box::new(score)), seconds: 1.0, ..Measures::default() });
         assert_eq!(
             kinds(&worker.complete(&mut world, sealed.lease, outcome)),
             ["Done", "Planned", "Granted"]

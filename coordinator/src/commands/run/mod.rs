@@ -71,9 +71,11 @@ impl RunError {
     fn exit(&self) -> Exit {
         match self {
             Self::Intake(IntakeError::Blob(_) | IntakeError::Catalog(_)) => Exit::Internal,
-            Self::Intake(_) | Self::Gpus(_) | Self::Folder { .. } | Self::NotReady(_) | Self::Results { .. } => {
-                Exit::BadInput
-            }
+            Self::Intake(_)
+            | Self::Gpus(_)
+            | Self::Folder { .. }
+            | Self::NotReady(_)
+            | Self::Results { .. } => Exit::BadInput,
             Self::Journal(_) | Self::Actor(ActorError::Journal(_)) => Exit::Store,
             _ => Exit::Internal,
         }
