@@ -59,13 +59,16 @@ fn discover_by(library: Option<&OsStr>, visible: Option<&str>, root: &Path) -> D
         "" => "NVIDIA driver of an unknown version".to_owned(),
         driver => format!("NVIDIA driver {driver}"),
     };
+    if count == 0 && silent == 0 {
+        text.push_str(" and no GPU");
+    }
     if devices.len() < count {
         text.push_str(&format!(", {} of {count} GPUs by {VISIBLE}", devices.len()));
     }
     if silent > 0 {
         text.push_str(&format!(", {silent} more cannot be used: the driver does not tell what they are"));
     }
-    Discovery { devices, text, others: false }
+    Discovery { devices, text, others: silent > 0 }
 }
 
 /// What there is where there is no NVIDIA driver. Attempts find it as they would without a worker.

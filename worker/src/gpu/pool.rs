@@ -119,6 +119,8 @@ impl Drop for Held {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn pool() -> Pool {
@@ -129,25 +131,31 @@ mod tests {
         uuids.iter().map(|uuid| (*uuid).to_owned()).collect()
     }
 
+    /// What is free is there at once; a test that waits for it must not wait for ever.
+    async fn take(pool: &Pool, count: usize, wanted: &[&str]) -> Held {
+        let taken = tokio::time::timeout(Duration::from_secs(10), pool.take(count, &wish(wanted))).await;
+        taken.expect("it is free")
+    }
+
     #[tokio::test]
     async fn what_was_released_last_is_taken_first_and_a_wish_that_is_free_comes_before() {
         let pool = pool();
-        let (one, two) = (pool.take(1, &[]).await, pool.take(1, &[]).await);
+        let (one, two) = (take(&pool, 1, &[]).await, take(&pool, 1, &[]).await);
         assert_eq!((one.uuids(), two.uuids()), (&wish(&["a"])[..], &wish(&["b"])[..]));
         drop(one);
-        assert_eq!(pool.take(1, &[]).await.uuids(), wish(&["a"]));
-        assert_eq!(pool.take(1, &wish(&["c"])).await.uuids(), wish(&["c"]));
-        assert_eq!(pool.take(1, &wish(&["b"])).await.uuids(), wish(&["c"]), "b is held, so any");
-        assert_eq!(pool.take(2, &wish(&["b", "x", "a"])).await.uuids(), wish(&["a", "c"]));
+        assert_eq!(take(&pool, 1, &[]).await.uuids(), wish(&["a"]));
+        assert_eq!(take(&pool, 1, &["c"]).await.uuids(), wish(&["c"]));
+        assert_eq!(take(&pool, 1, &["b"]).await.uuids(), wish(&["c"]), "b is held, so any");
+        assert_eq!(take(&pool, 2, &["b", "x", "a"]).await.uuids(), wish(&["a", "c"]));
     }
 
     #[tokio::test]
     async fn who_waits_gets_what_another_gives_back_however_that_one_ended() {
         let pool = pool();
-        let held = pool.take(3, &[]).await;
+        let held = take(&pool, 3, &[]).await;
         let waiting = tokio::spawn({
             let pool = pool.clone();
-            async move { pool.take(2, &[]).await.uuids().to_vec() }
+            async move { take(&pool, 2, &[]).await.uuids().to_vec() }
         });
         let ended = tokio::spawn(async move {
             let _held = held;
@@ -160,16 +168,16 @@ mod tests {
     #[tokio::test]
     async fn what_is_quarantined_is_not_lent_before_it_is_readmitted() {
         let pool = pool();
-        let mut held = pool.take(1, &[]).await;
+        let mut held = take(&pool, 1, &[]).await;
         held.quarantine("a");
         assert!(held.uuids().is_empty());
         drop(held);
         assert_eq!(pool.usable(), 2);
         assert!(pool.try_take(3, &[]).is_none());
-        assert_eq!(pool.take(1, &wish(&["a"])).await.uuids(), wish(&["b"]));
+        assert_eq!(take(&pool, 1, &["a"]).await.uuids(), wish(&["b"]));
         pool.readmit("a");
         pool.readmit("a");
         assert_eq!((pool.usable(), pool.try_take(4, &[]).is_none()), (3, true), "once");
-        assert_eq!(pool.take(3, &[]).await.uuids().len(), 3);
+        assert_eq!(take(&pool, 3, &[]).await.uuids().len(), 3);
     }
 }
