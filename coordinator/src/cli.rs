@@ -195,7 +195,7 @@ pub struct TrainArgs {
 }
 
 impl TrainArgs {
-    /// A flag that was given, if one was.
+    /// A flag that was given, if one was; --gpus-per-experiment is no part of a study and may stand beside a study.toml.
     pub fn given(&self) -> Option<&'static str> {
         let given = [
             ("--train", self.train.is_some()),
@@ -205,7 +205,6 @@ impl TrainArgs {
             ("--budget-variable", self.budget_variable.is_some()),
             ("--knob", !self.knob.is_empty()),
             ("--no-knob", !self.no_knob.is_empty()),
-            ("--gpus-per-experiment", self.gpus_per_experiment.is_some()),
             ("--evaluate", self.evaluate.is_some()),
             ("--protect", !self.protect.is_empty()),
             ("--metric-regex", self.metric_regex.is_some()),

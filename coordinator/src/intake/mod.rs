@@ -76,18 +76,20 @@ pub fn compile(args: &RunArgs) -> Result<Intake, IntakeError> {
     if project::is_project(&args.input) {
         return project::from_flags(args);
     }
+    let foreign = |flag: &str| {
+        let input = args.input.display();
+        IntakeError::Flag(format!("{flag} is for training scripts, and {input} is no folder with one"))
+    };
+    let gpus = args.training.gpus_per_experiment.map(|_| foreign("--gpus-per-experiment"));
     if let Some(flag) = args.training.given() {
-        return Err(IntakeError::Flag(format!(
-            "{flag} is for training scripts, and {} is no folder with one",
-            args.input.display()
-        )));
+        return Err(foreign(flag));
     }
     if !is_study {
-        return table::from_flags(args);
+        return gpus.map_or_else(|| table::from_flags(args), Err);
     }
     let spec = read_study(&args.input)?;
     match spec.workload {
-        Workload::Tabular(_) => table::from_study(args, spec),
+        Workload::Tabular(_) => gpus.map_or_else(|| table::from_study(args, spec), Err),
         Workload::Training(_) => project::from_study(args, spec),
     }
 }

@@ -110,7 +110,7 @@ fn each_run_has_a_gpu_of_its_own_and_what_it_took_is_told() {
         sleep 0.6
         rmdir \"lock $CUDA_VISIBLE_DEVICES\"";
     let bench = Bench::new(script);
-    let ended = bench.run(&["--budget", "6"]);
+    let ended = bench.run(&["--budget", "6", "--time-budget", "20s", "--startup", "1s"]);
     let said = run::stdout(&ended);
     assert!(said.contains("2 experiments at once, each on 1 of 2 GPUs of its own"), "{said}");
     assert!(said.contains("gpus      2 x Fake H100 (80.0 GiB); NVIDIA driver 550.54.14"), "{said}");
@@ -185,7 +185,8 @@ fn a_gpu_that_recovers_is_used_again() {
         fi
         touch base";
     let bench = Bench::new(script);
-    let mut running = Running::spawn(bench.command(&["--budget", "6", "--time-budget", "100s"]));
+    let mut running =
+        Running::spawn(bench.command(&["--budget", "6", "--time-budget", "30s", "--startup", "30s"]));
     assert!(running.until(|line| line.contains("quarantined: GPU GPU-0")).is_some(), "{:?}", running.seen);
     let mut given = bench.given();
     given.sort_unstable();
@@ -264,6 +265,18 @@ fn a_run_may_have_several_gpus_and_never_more_than_there_are() {
     assert!(said.contains("1 experiments at once, each on 2 of 2 GPUs"), "{said}");
     assert!(bench.given().iter().all(|given| given == "GPU-0,GPU-1"), "{:?}", bench.given());
     assert_eq!(bench.experiments()[0]["device"]["class"], "2 x Fake H100");
+
+    // How many it has is no part of a study: it may be said where one is run again.
+    let printed = bench.command(&["--budget", "2", "--dry-run"]).output().unwrap();
+    let study = bench.path("study.toml");
+    fs::write(&study, &printed.stdout).unwrap();
+    let mut again = run::command(&["run", study.to_str().unwrap(), "--gpus-per-experiment", "3"]);
+    let ended = again.env(ar_worker::NVML_LIBRARY, &bench.library).output().unwrap();
+    assert!(run::stderr(&ended).contains("needs 3 GPUs"), "{}", run::stderr(&ended));
+    let table = run::example("heart-statlog.csv");
+    let ended = run::finish(&["run", table.to_str().unwrap(), "--gpus-per-experiment", "1"]);
+    assert_eq!(ended.status.code(), Some(2));
+    assert!(run::stderr(&ended).contains("--gpus-per-experiment is for training scripts"));
 
     let bench = Bench::new("");
     let refused = |flags: &[&str], reason: &str| {
