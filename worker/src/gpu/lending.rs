@@ -152,9 +152,11 @@ impl InUse {
     /// Waits until the memory of what was killed is free; quarantines what does not come back.
     async fn recover(&mut self) {
         let mut leave = self.gpus.setup.leave.clone();
+        // One for all of them.
+        let until = recovery::deadline();
         for (device, before) in std::mem::take(&mut self.before) {
             let recovered = tokio::select! {
-                recovered = recovery::wait(&device, before) => recovered,
+                recovered = recovery::wait(&device, before, until) => recovered,
                 _ = leave.wait_for(|leave| *leave) => return,
             };
             if let Err(broken) = recovered {

@@ -43,9 +43,13 @@ fn is_back(used: Option<u64>, before: Option<u64>) -> bool {
     }
 }
 
-/// Waits until a GPU has as much memory free as `before`, bytes in use when the run began.
-pub(super) async fn wait(device: &Device, before: Option<u64>) -> Result<(), Broken> {
-    let until = Instant::now() + FREE_WITHIN;
+/// Until when what a run held has to be free, if it has just ended.
+pub(super) fn deadline() -> Instant {
+    Instant::now() + FREE_WITHIN
+}
+
+/// Waits until a GPU has as much memory free as `before`, bytes in use when the run began; no longer than `until`.
+pub(super) async fn wait(device: &Device, before: Option<u64>, until: Instant) -> Result<(), Broken> {
     loop {
         let used = used(device).await?;
         if is_back(used, before) {
