@@ -193,7 +193,11 @@ fn a_gpu_that_recovers_is_used_again() {
     assert_eq!(given, ["GPU-0", "GPU-0", "GPU-1"], "the base, and one on each since");
     bench.set("memory 0 536870912");
     let back = running.until(|line| line.contains("GPU GPU-0 has recovered and is used again"));
-    assert!(back.is_some_and(|line| line.ends_with("; 2 experiments at once from now on")), "{:?}", running.seen);
+    assert!(
+        back.is_some_and(|line| line.ends_with("; 2 experiments at once from now on")),
+        "{:?}",
+        running.seen
+    );
     let uses = || bench.given().iter().filter(|gpu| *gpu == "GPU-0").count();
     processes::wait_until("a run begins on the GPU that recovered", || uses() > 2);
     fs::write(bench.path("go"), "").unwrap();
