@@ -66,6 +66,27 @@ pub struct Hardware {
     pub memory: u64,
     /// How attempts are kept apart and ended on this machine.
     pub isolation: String,
+    /// The GPUs that attempts are pinned to, in the driver's order; empty where there is none that can be.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gpus: Vec<Gpu>,
+    /// What is known of the machine's GPUs beside that, one line: the driver, or why there are none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub accelerator: String,
+}
+
+/// A GPU, or an instance of one that is partitioned (MIG).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Gpu {
+    /// Its model, e.g. `NVIDIA GeForce RTX 4090`.
+    pub name: String,
+    /// The driver's name of this one piece, e.g. `GPU-8932f937-d72c-4106-c12f-20bd9faed9f6`.
+    pub uuid: String,
+    /// Bytes of memory; 0 where it is not known.
+    pub memory: u64,
+    /// The driver's version; empty where it is not known.
+    pub driver: String,
+    /// Whether it is a MIG instance.
+    pub mig: bool,
 }
 
 /// An option that cannot be used on a worker.
@@ -127,6 +148,10 @@ pub struct Grant {
     /// Against whom it runs; it runs to its end if against nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub race: Option<Box<Race>>,
+    /// UUIDs of the GPUs on which it is best run, as pairs that are compared should share one. A wish: those that are not
+    /// free are replaced by others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<String>,
 }
 
 /// From worker to coordinator.
@@ -163,6 +188,10 @@ pub enum WorkerFrame {
         leases: Vec<HeldLease>,
         /// Whether the worker takes no more.
         draining: bool,
+        /// How many experiments it runs at once by now, if it says so: fewer than at its start when a GPU has failed.
+        slots: Option<u32>,
+        /// What a person should know, one line; empty if there is nothing new.
+        notice: String,
     },
     /// The process of a lease has started.
     Started {

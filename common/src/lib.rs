@@ -33,7 +33,7 @@ pub use ids::{Attempt, Epoch, ExperimentId, LeaseSeq, Seq, StudyId, WorkerId};
 pub use knob::{Knob, Scale};
 pub use metric::{Direction, Metric, Task};
 pub use mode::Mode;
-pub use outcome::{Artifact, Course, Measures, Outcome, SealedScore};
+pub use outcome::{Artifact, Course, Device, Measures, Outcome, SealedScore};
 pub use racing::{Race, Rule};
 pub use sampler::Sampler;
 pub use space::{Choice, Dimension, OptionSpec, Space, SpaceError};

@@ -140,6 +140,42 @@ pub struct Measures {
     /// What else a training script printed in its summary, by name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub figures: Option<Box<BTreeMap<String, f64>>>,
+    /// On what it ran, where that was looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<Box<Device>>,
+}
+
+/// On what an attempt ran. Scores under a budget of time compare within one class only.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Device {
+    /// The GPU's model, e.g. `NVIDIA GeForce RTX 4090`, `2 x NVIDIA H100` for several; the processor's where there is none.
+    pub class: String,
+    /// UUIDs of the GPUs; empty on a processor.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ids: Vec<String>,
+}
+
+impl Device {
+    /// Most GPUs of one attempt.
+    pub const MOST: usize = 64;
+
+    /// The class of some GPUs, by their models: equal ones are counted.
+    pub fn class_of<'a>(models: impl IntoIterator<Item = &'a str>) -> String {
+        let mut counts: Vec<(&str, usize)> = Vec::new();
+        for model in models {
+            match counts.iter_mut().find(|(known, _)| *known == model) {
+                Some((_, count)) => *count += 1,
+                None => counts.push((model, 1)),
+            }
+        }
+        counts.sort_unstable();
+        let named = |(model, count): (&str, usize)| match count {
+            1 => model.to_owned(),
+            _ => format!("{count} x {model}"),
+        };
+        counts.into_iter().map(named).collect::<Vec<_>>().join(" + ")
+    }
 }
 
 /// How a training run went.
@@ -192,6 +228,25 @@ pub struct Artifact {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn equal_gpus_are_counted_and_the_order_does_not_matter() {
+        assert_eq!(Device::class_of(["H100"]), "H100");
+        assert_eq!(Device::class_of(["H100", "A100", "H100"]), "A100 + 2 x H100");
+        assert_eq!(Device::class_of(["A100", "H100", "H100"]), "A100 + 2 x H100");
+    }
+
+    #[test]
+    fn measures_of_before_there_were_devices_are_read_and_written_as_ever() {
+        let old = r#"{"score":0.5,"seconds":1.0}"#;
+        let measures: Measures = serde_json::from_str(old).unwrap();
+        assert_eq!(measures.device, None);
+        assert_eq!(serde_json::to_string(&measures).unwrap(), old);
+        let device = Device { class: "H100".into(), ids: vec!["GPU-1".into()] };
+        let with = Measures { device: Some(Box::new(device)), ..measures };
+        let bytes = rmp_serde::to_vec_named(&with).unwrap();
+        assert_eq!(rmp_serde::from_slice::<Measures>(&bytes).unwrap(), with);
+    }
 
     #[test]
     fn outcomes_survive_named_map_messagepack() {

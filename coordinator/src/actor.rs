@@ -83,6 +83,13 @@ pub enum Event {
         /// Why and what to do.
         why: String,
     },
+    /// A worker has something to say to a person.
+    Notice {
+        /// Who.
+        worker: WorkerId,
+        /// What, one line.
+        text: String,
+    },
     /// A process of an experiment started.
     Started(ar_common::ExperimentId),
 }

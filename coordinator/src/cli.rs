@@ -112,7 +112,7 @@ pub struct RunArgs {
     /// teaches the search and is never the answer (--experiment-memory ends it)
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub max_memory: Option<u64>,
-    /// Experiments at once [default: the cores; 1 for a training script]
+    /// Experiments at once [default: the cores; for a training script one for each GPU, or 1 without]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub slots: Option<u32>,
     /// Seed of splits, models and search [default: 0]
@@ -184,6 +184,10 @@ pub struct TrainArgs {
     /// tokenizer]
     #[arg(long)]
     pub no_early_stop: bool,
+    /// GPUs of one run, which it finds in CUDA_VISIBLE_DEVICES and has for itself; as many runs go on at once as there are such
+    /// sets [default: 1 if there is one]; 0 pins none, for runs that share them or use none
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=64))]
+    pub gpus_per_experiment: Option<u32>,
     /// What scores a trained checkpoint, for a shell, in a process of its own after each run; it finds the checkpoint where
     /// the variable CHECKPOINT_OUT says, in which the script has to leave it [default: the script's own word counts]
     #[arg(long, value_name = "COMMAND")]
@@ -229,7 +233,11 @@ impl TrainArgs {
 
     /// A flag that was given and is no part of the study, so that it goes with a study file, too.
     pub fn beside(&self) -> Option<&'static str> {
-        let given = [("--keep-failed", self.keep_failed), ("--branch", self.branch)];
+        let given = [
+            ("--keep-failed", self.keep_failed),
+            ("--branch", self.branch),
+            ("--gpus-per-experiment", self.gpus_per_experiment.is_some()),
+        ];
         given.into_iter().find_map(|(flag, is_given)| is_given.then_some(flag))
     }
 }
@@ -322,6 +330,9 @@ pub struct WorkerArgs {
     /// Experiments at once
     #[arg(long)]
     pub slots: Option<u32>,
+    /// GPUs of one training run
+    #[arg(long)]
+    pub gpus_per_experiment: Option<u32>,
     /// The user's own interpreter
     #[arg(long)]
     pub python: Option<PathBuf>,

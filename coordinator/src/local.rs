@@ -14,7 +14,7 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::watch;
 
 pub use ar_worker::environment::EnvironmentError;
-pub use ar_worker::{JOB, Job, WorkerError, supervise};
+pub use ar_worker::{JOB, Job, TooFewGpus, WorkerError, supervise, training_slots};
 
 use crate::cli::WorkerArgs;
 use crate::exit::Exit;
@@ -36,6 +36,8 @@ pub struct LocalWorker {
     pub folder: PathBuf,
     /// Experiments at once.
     pub slots: Option<u32>,
+    /// GPUs of one training run.
+    pub gpus_per_experiment: Option<u32>,
     /// The user's own interpreter.
     pub python: Option<PathBuf>,
     /// Where the folders of failed training runs go, if they are to be kept.
@@ -59,6 +61,9 @@ impl LocalWorker {
         command.arg("--token-file").arg(&self.token_file).arg("--folder").arg(&self.folder);
         if let Some(slots) = self.slots {
             command.args(["--slots", &slots.to_string()]);
+        }
+        if let Some(gpus) = self.gpus_per_experiment {
+            command.args(["--gpus-per-experiment", &gpus.to_string()]);
         }
         if let Some(python) = &self.python {
             command.arg("--python").arg(python);
@@ -143,6 +148,7 @@ pub async fn worker(args: WorkerArgs) -> Result<(), Box<dyn std::error::Error>> 
         token: Token::load(&args.token_file)?,
         name: WorkerId(args.name),
         slots: args.slots,
+        gpus_per_experiment: args.gpus_per_experiment,
         folder: args.folder,
         cache: None,
         python: args.python,

@@ -214,7 +214,12 @@ impl Inbound {
                 self.handle.tell(Event::NotReady { worker, study: study.clone(), why: why.clone() }).await?;
                 Input::NotReady { session, study, why }
             }
-            WorkerFrame::Heartbeat { leases, draining } => Input::Heartbeat { session, leases, draining },
+            WorkerFrame::Heartbeat { leases, draining, slots, notice } => {
+                if !notice.is_empty() {
+                    self.handle.tell(Event::Notice { worker, text: notice }).await?;
+                }
+                Input::Heartbeat { session, leases, draining, slots }
+            }
             WorkerFrame::Started { lease } => {
                 self.handle.tell(Event::Started(lease.experiment)).await?;
                 Input::Started { session, lease }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use ar_common::StudyId;
 
-use crate::results::{self, ContributionPart, HoldoutPart, Report};
+use crate::results::{self, ClassPart, ContributionPart, HoldoutPart, Report};
 
 /// Configurations shown of the ranking.
 const TOP: usize = 10;
@@ -20,6 +20,7 @@ const ERRORS: usize = 3;
 pub fn text(report: &Report, folder: &Path, out: &Path, width: usize) -> String {
     let mut lines = Vec::new();
     lines.extend(ranking(report));
+    lines.extend(classes(report));
     lines.extend(contributions(report));
     lines.extend(failures(report, width));
     lines.extend(answer(report, width));
@@ -142,6 +143,27 @@ fn ranking(report: &Report) -> Vec<String> {
     if let Some(floor) = &report.floor {
         lines.push(format!("  floor: a model that learns nothing has {metric} {}", figure(floor.score)));
     }
+    lines
+}
+
+/// The best of each class of device, where there is more than one.
+fn classes(report: &Report) -> Vec<String> {
+    if report.best_per_class.is_empty() {
+        return Vec::new();
+    }
+    let row = |part: &ClassPart| {
+        let (score, label) = match &part.best {
+            Some(best) => (figure(best.score), best.label.clone()),
+            None => ("-".to_owned(), "nothing on the study's own seed".to_owned()),
+        };
+        vec![format!("  {}", part.class), score, format!("{} runs", part.runs), label]
+    };
+    let rows: Vec<Vec<String>> = report.best_per_class.iter().map(row).collect();
+    let mut lines = vec![
+        "classes   the runs were on different devices, whose scores do not compare; the best of each:"
+            .to_owned(),
+    ];
+    lines.extend(columns(&rows));
     lines
 }
 

@@ -54,6 +54,7 @@ fn frame_out(frame: &CoordinatorFrame) -> Frame {
             memory: grant.memory,
             members: fields::members_out(&grant.members),
             race: grant.race.as_deref().map(fields::race_out),
+            devices: grant.devices.clone(),
         }),
         CoordinatorFrame::Revoke { lease } => Frame::Revoke(v1::Revoke { lease: Some(lease_out(lease)) }),
         CoordinatorFrame::Cancel { lease, why } => {
@@ -92,6 +93,7 @@ fn frame_in(epoch: Epoch, frame: Frame) -> Result<CoordinatorFrame, WireError> {
             memory: grant.memory,
             members: fields::members_in(grant.members)?,
             race: grant.race.map(fields::race_in).transpose()?.map(Box::new),
+            devices: fields::devices_in(grant.devices)?,
         }),
         Frame::Revoke(revoke) => CoordinatorFrame::Revoke { lease: lease_in(revoke.lease)? },
         Frame::Cancel(cancel) => {
@@ -135,6 +137,7 @@ mod tests {
                 memory: Some(1 << 30),
                 members: members.to_vec(),
                 race: race.clone().filter(|_| block == Block::FIRST).map(Box::new),
+                devices: members.iter().map(|member| format!("GPU-{}", member.weight)).collect(),
             })
         };
         let members = [1, 3].map(|weight| ar_common::Member { config: config.clone(), weight });

@@ -6,6 +6,9 @@ use ar_common::frames::{Hello, Unavailable, WorkerFrame};
 use crate::fields::{self, WireError, held_in, held_out, invalid, lease_in, lease_out, need, text};
 use crate::v1::{self, worker_frame::Frame};
 
+/// Most experiments that a worker may run at once.
+const SLOT_LIMIT: u32 = 4_096;
+
 /// Puts a batch of frames into one message.
 pub fn worker_message<'a>(frames: impl IntoIterator<Item = &'a WorkerFrame>) -> v1::WorkerMessage {
     let frames = frames.into_iter().map(|frame| v1::WorkerFrame { frame: Some(frame_out(frame)) }).collect();
@@ -43,9 +46,11 @@ fn frame_out(frame: &WorkerFrame) -> Frame {
         WorkerFrame::NotReady { study, why } => {
             Frame::NotReady(v1::NotReady { study: study.0.clone(), why: why.clone() })
         }
-        WorkerFrame::Heartbeat { leases, draining } => Frame::Heartbeat(v1::Heartbeat {
+        WorkerFrame::Heartbeat { leases, draining, slots, notice } => Frame::Heartbeat(v1::Heartbeat {
             leases: leases.iter().map(held_out).collect(),
             draining: *draining,
+            slots: *slots,
+            notice: notice.clone(),
         }),
         WorkerFrame::Started { lease } => Frame::Started(v1::Started { lease: Some(lease_out(lease)) }),
         WorkerFrame::Released { leases } => {
@@ -85,6 +90,8 @@ fn frame_in(frame: Frame) -> Result<WorkerFrame, WireError> {
         Frame::Heartbeat(heartbeat) => WorkerFrame::Heartbeat {
             leases: heartbeat.leases.into_iter().map(held_in).collect::<Result<_, _>>()?,
             draining: heartbeat.draining,
+            slots: heartbeat.slots.map(slots_in).transpose()?,
+            notice: text(heartbeat.notice, "notice")?,
         },
         Frame::Started(started) => WorkerFrame::Started { lease: lease_in(started.lease)? },
         Frame::Released(released) => WorkerFrame::Released {
@@ -111,19 +118,24 @@ fn hello_in(hello: v1::Hello) -> Result<Hello, WireError> {
     if worker.is_empty() || worker.len() > 128 || !worker.chars().all(plain) {
         return Err(invalid("worker", "a name is 1 to 128 letters, digits, `-`, `_` or `.`"));
     }
-    if hello.slots == 0 || hello.slots > 4096 {
-        return Err(invalid("slots", format!("{} is not between 1 and 4096", hello.slots)));
-    }
     Ok(Hello {
         worker: WorkerId(worker),
         boot: hello.boot,
         protocol_min: hello.protocol_min,
         protocol_max: hello.protocol_max,
         hardware: fields::hardware_in(need(hello.hardware, "hardware")?)?,
-        slots: hello.slots,
+        slots: slots_in(hello.slots)?,
         leases: hello.leases.into_iter().map(held_in).collect::<Result<_, _>>()?,
         spooled: hello.spooled.into_iter().map(|lease| lease_in(Some(lease))).collect::<Result<_, _>>()?,
     })
+}
+
+/// None are left where all of a worker's GPUs have failed.
+fn slots_in(slots: u32) -> Result<u32, WireError> {
+    match slots {
+        0..=SLOT_LIMIT => Ok(slots),
+        _ => Err(invalid("slots", format!("{slots} is more than {SLOT_LIMIT}"))),
+    }
 }
 
 fn unavailable_in(option: v1::Unavailable) -> Result<Unavailable, WireError> {
@@ -136,7 +148,7 @@ fn unavailable_in(option: v1::Unavailable) -> Result<Unavailable, WireError> {
 
 #[cfg(test)]
 mod tests {
-    use ar_common::frames::{Hardware, HeldLease, LeaseRef, LeaseStage, outcome_digest};
+    use ar_common::frames::{Gpu, Hardware, HeldLease, LeaseRef, LeaseStage, outcome_digest};
     use ar_common::{Digest, ExperimentId, LeaseSeq, Measures, Outcome, Seq, StudyId};
     use proptest::prelude::*;
     use prost::Message;
@@ -152,6 +164,13 @@ mod tests {
         let outcome = Outcome::Done(measures);
         let digest = outcome_digest(&outcome);
         let held = HeldLease { lease, stage: LeaseStage::Running };
+        let gpu = Gpu {
+            name: "NVIDIA H100".into(),
+            uuid: "GPU-1".into(),
+            memory: 80 << 30,
+            driver: "550.54".into(),
+            mig: true,
+        };
         let option = Unavailable { dimension: "m".into(), option: "xgb".into(), reason: "no libgomp".into() };
         vec![
             WorkerFrame::Hello(Hello {
@@ -159,7 +178,12 @@ mod tests {
                 boot: 7,
                 protocol_min: 1,
                 protocol_max: 1,
-                hardware: Hardware { cores: 2, ..Hardware::default() },
+                hardware: Hardware {
+                    cores: 2,
+                    gpus: vec![gpu],
+                    accelerator: "a driver".into(),
+                    ..Hardware::default()
+                },
                 slots: 2,
                 leases: vec![held],
                 spooled: vec![lease],
@@ -167,7 +191,12 @@ mod tests {
             WorkerFrame::Preparing { study: study.clone(), text: "installing".into() },
             WorkerFrame::Ready { study: study.clone(), unavailable: vec![option], facts: "270 rows".into() },
             WorkerFrame::NotReady { study, why: "no python".into() },
-            WorkerFrame::Heartbeat { leases: vec![held], draining: true },
+            WorkerFrame::Heartbeat {
+                leases: vec![held],
+                draining: true,
+                slots: Some(0),
+                notice: "a GPU is lost".into(),
+            },
             WorkerFrame::Started { lease },
             WorkerFrame::Released { leases: vec![lease] },
             WorkerFrame::Completed { lease, outcome, digest },

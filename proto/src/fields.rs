@@ -1,8 +1,9 @@
 //! Single fields, in both directions.
 
-use ar_common::frames::{Hardware, HeldLease, LeaseRef, LeaseStage};
+use ar_common::frames::{Gpu, Hardware, HeldLease, LeaseRef, LeaseStage};
 use ar_common::{
-    Block, Config, Digest, Direction, ExperimentId, LeaseSeq, Member, Metric, Race, Rule, Seq, StudyId,
+    Block, Config, Device, Digest, Direction, ExperimentId, LeaseSeq, Member, Metric, Race, Rule, Seq,
+    StudyId,
 };
 
 use crate::v1;
@@ -11,6 +12,8 @@ use crate::v1;
 const TEXT_LIMIT: usize = 64 * 1024;
 /// Most folds that an incumbent may have.
 const FOLD_LIMIT: usize = 10_000;
+/// Most GPUs that a worker may have; of one that is partitioned each instance counts.
+const GPU_LIMIT: usize = 1_024;
 
 /// A message that does not say what it must.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -95,6 +98,18 @@ pub(crate) fn hardware_out(hardware: &Hardware) -> v1::Hardware {
         cores: hardware.cores,
         memory: hardware.memory,
         isolation: hardware.isolation.clone(),
+        gpus: hardware.gpus.iter().map(gpu_out).collect(),
+        accelerator: hardware.accelerator.clone(),
+    }
+}
+
+fn gpu_out(gpu: &Gpu) -> v1::Gpu {
+    v1::Gpu {
+        name: gpu.name.clone(),
+        uuid: gpu.uuid.clone(),
+        memory: gpu.memory,
+        driver: gpu.driver.clone(),
+        mig: gpu.mig,
     }
 }
 
@@ -106,7 +121,34 @@ pub(crate) fn hardware_in(hardware: v1::Hardware) -> Result<Hardware, WireError>
         cores: hardware.cores,
         memory: hardware.memory,
         isolation: text(hardware.isolation, "isolation")?,
+        gpus: gpus_in(hardware.gpus)?,
+        accelerator: text(hardware.accelerator, "accelerator")?,
     })
+}
+
+fn gpus_in(gpus: Vec<v1::Gpu>) -> Result<Vec<Gpu>, WireError> {
+    if gpus.len() > GPU_LIMIT {
+        return Err(invalid("gpus", format!("{} of them, at most {GPU_LIMIT} are taken", gpus.len())));
+    }
+    let gpu = |gpu: v1::Gpu| {
+        Ok(Gpu {
+            name: text(gpu.name, "gpu.name")?,
+            uuid: text(gpu.uuid, "gpu.uuid")?,
+            memory: gpu.memory,
+            driver: text(gpu.driver, "gpu.driver")?,
+            mig: gpu.mig,
+        })
+    };
+    gpus.into_iter().map(gpu).collect()
+}
+
+/// The GPUs that a grant wishes for.
+pub(crate) fn devices_in(devices: Vec<String>) -> Result<Vec<String>, WireError> {
+    if devices.len() > Device::MOST {
+        let why = format!("{} of them, at most {} are taken", devices.len(), Device::MOST);
+        return Err(invalid("devices", why));
+    }
+    devices.into_iter().map(|device| text(device, "devices")).collect()
 }
 
 pub(crate) fn config_out(config: &Config) -> std::collections::HashMap<String, String> {

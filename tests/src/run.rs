@@ -40,6 +40,8 @@ pub fn example(name: &str) -> PathBuf {
 pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(binary());
     command.args(arguments).stdin(Stdio::null()).env_remove("COLUMNS");
+    // What a test says does not depend on the GPUs of the machine that it runs on.
+    command.env(ar_worker::NVML_LIBRARY, "none");
     command
 }
 
@@ -76,11 +78,16 @@ impl Running {
     /// # Panics
     /// When it cannot be started.
     pub fn start(arguments: &[&str]) -> Self {
-        let mut child = command(arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program starts");
+        Self::spawn(command(arguments))
+    }
+
+    /// Starts a [`command`].
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn spawn(mut command: Command) -> Self {
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
         let lines = BufReader::new(child.stdout.take().expect("its output is a pipe"));
         Self { child, lines, seen: Vec::new() }
     }

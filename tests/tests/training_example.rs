@@ -53,3 +53,18 @@ fn it_is_searched_and_its_scores_are_verified() {
     assert!((score - said).abs() < 1e-5 && score > 1.0 && score < 8.0, "{base}");
     assert!(base["figures"]["training_seconds"].as_f64().is_some_and(|s| (0.9..3.0).contains(&s)), "{base}");
 }
+
+#[test]
+fn the_example_for_gpus_has_the_same_knobs() {
+    let knobs = |example: &str| {
+        let project = run::root().join("examples").join(example);
+        let ended = run::finish(&["run", project.to_str().unwrap(), "--time-budget", "30s", "--dry-run"]);
+        assert_eq!(ended.status.code(), Some(0), "{}", run::stderr(&ended));
+        let study: toml::Table = run::stdout(&ended).parse().unwrap();
+        let dimensions = study["space"]["dimensions"].as_array().unwrap();
+        dimensions.iter().map(|dimension| dimension["name"].to_string()).collect::<Vec<_>>()
+    };
+    let (cpu, gpu) = (knobs("train-cpu"), knobs("train-gpu"));
+    assert!(cpu.len() > 10, "{cpu:?}");
+    assert_eq!(cpu, gpu);
+}

@@ -7,12 +7,18 @@ use std::process::Command;
 
 use ar_common::frames::Hardware;
 
+use crate::gpu::{self, Discovery};
+
 /// How attempts are kept apart here. What is weaker than a container is said, not hidden.
 const ISOLATION: &str =
     "process group and session; orphans are ended by their server; memory by RLIMIT and resident size";
 
-/// What this process may use of this machine.
+/// What this process may use of this machine. A GPU's driver may take seconds to wake up.
 pub fn report() -> Hardware {
+    report_with(&gpu::discover())
+}
+
+pub(crate) fn report_with(gpus: &Discovery) -> Hardware {
     let system = nix::sys::utsname::uname().ok();
     let named = |text: Option<&std::ffi::OsStr>| text.map(|text| text.to_string_lossy().into_owned());
     let host = named(system.as_ref().map(|s| s.nodename())).filter(|host| !host.is_empty());
@@ -24,6 +30,8 @@ pub fn report() -> Hardware {
         cores: cores(),
         memory: memory(Path::new("/")).unwrap_or(0),
         isolation: ISOLATION.to_owned(),
+        gpus: gpus.devices.iter().map(|device| device.gpu.clone()).collect(),
+        accelerator: gpus.text.clone(),
     }
 }
 
@@ -134,7 +142,7 @@ mod tests {
         assert!(report.cores >= 1);
         assert!(report.memory > 64 << 20, "{} bytes", report.memory);
         assert!(report.platform.starts_with(std::env::consts::OS), "{}", report.platform);
-        for text in [&report.host, &report.cpu, &report.isolation] {
+        for text in [&report.host, &report.cpu, &report.isolation, &report.accelerator] {
             assert!(!text.trim().is_empty() && !text.contains('\n'), "{report:?}");
         }
     }

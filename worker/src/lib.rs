@@ -6,6 +6,7 @@
 mod attempt;
 mod connection;
 pub mod environment;
+mod gpu;
 pub mod hardware;
 pub mod output;
 mod process;
@@ -17,6 +18,7 @@ mod study;
 mod supervise;
 mod training;
 
+pub use gpu::{LIBRARY as NVML_LIBRARY, TooFewGpus, training_slots};
 pub use session::{WorkerConfig, WorkerError, run};
 pub use supervise::supervise;
 pub use training::{JOB, Job};

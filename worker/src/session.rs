@@ -20,6 +20,7 @@ use tonic::transport::Channel;
 
 use crate::attempt::{self, StopOrder, Surroundings};
 use crate::connection::{self, Event, Line};
+use crate::gpu::{self, Gpus, TooFewGpus};
 use crate::spool::Spool;
 use crate::study::{Preparing, Runner, Study};
 use crate::{environment, hardware, process, training};
@@ -45,8 +46,10 @@ pub struct WorkerConfig {
     pub token: Token,
     /// Its stable name.
     pub name: WorkerId,
-    /// How many experiments it runs at once; the cores of the machine if absent.
+    /// How many experiments it runs at once; if absent, one for each set of GPUs, or the cores where there are none.
     pub slots: Option<u32>,
+    /// GPUs of one training run; one if absent and there is one. 0 pins none: runs see what this process sees.
+    pub gpus_per_experiment: Option<u32>,
     /// Folder for its spool, blobs and studies.
     pub folder: PathBuf,
     /// Folder where environments are kept; the user's cache folder if absent.
@@ -88,6 +91,9 @@ pub enum WorkerError {
     /// Its blobs.
     #[error(transparent)]
     Blobs(#[from] BlobError),
+    /// It has too few GPUs.
+    #[error(transparent)]
+    Gpus(#[from] TooFewGpus),
     /// The coordinator will not have it.
     #[error("the coordinator refused this worker: {0}")]
     Refused(String),
@@ -116,6 +122,7 @@ struct Shell {
     /// Held for as long as this process uses the folder.
     _lock: Flock<File>,
     memory_per_slot: u64,
+    gpus: Arc<Gpus>,
     began: Instant,
     spool: Spool,
     blobs: BlobStore,
@@ -154,20 +161,34 @@ impl Shell {
         }
         let (spool, spooled) = Spool::open(&config.folder.join("spool")).map_err(folder_error)?;
         let blobs = BlobStore::open(&config.folder.join("blobs"))?;
-        let hardware = hardware::report();
-        let slots = config.slots.unwrap_or(hardware.cores).max(1);
+        let found = gpu::discover();
+        let hardware = hardware::report_with(&found);
+        let each = gpu::per_experiment(&hardware, config.gpus_per_experiment)?;
+        let sets = u32::try_from(hardware.gpus.len()).unwrap_or(u32::MAX).checked_div(each);
+        let slots = config.slots.or(sets).unwrap_or(hardware.cores).max(1);
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "a share of a memory size"
         )]
         let memory_per_slot = (hardware.memory as f64 * MEMORY_SHARE / f64::from(slots)) as u64;
-        let identity = Identity { worker: config.name.clone(), boot: rand::random(), slots, hardware };
         let (inputs, receiver) = mpsc::unbounded_channel();
+        // What runs unpinned on a machine with a GPU may have used it, or not.
+        let class = (found.devices.is_empty() && !found.others).then(|| hardware.cpu.clone());
+        let gpus = Gpus::new(gpu::Setup {
+            devices: found.devices,
+            each: each as usize,
+            class,
+            slots,
+            inputs: inputs.clone(),
+            leave: config.leave.clone(),
+        });
+        let identity = Identity { worker: config.name.clone(), boot: rand::random(), slots, hardware };
         let shell = Self {
             worker: Worker::new(identity, spooled),
             _lock: lock,
             memory_per_slot,
+            gpus,
             began: Instant::now(),
             spool,
             blobs,
@@ -393,6 +414,7 @@ impl Shell {
         let (ready, supervisor) = (self.ready.clone(), self.config.supervisor.clone());
         let (leave, faults) = (self.config.leave.clone(), self.faults.clone());
         let kept = self.config.keep_failed.clone().map(|folder| training::Kept { folder, leave });
+        let gpus = Arc::clone(&self.gpus);
         tokio::spawn(async move {
             let study = ready.lock().await.get(&grant.study).cloned();
             let server = match study.as_ref().map(|study| &study.runner) {
@@ -405,6 +427,7 @@ impl Shell {
                         blobs,
                         memory,
                         supervisor,
+                        gpus,
                         kept,
                         inputs,
                         faults,

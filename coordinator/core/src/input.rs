@@ -54,6 +54,8 @@ pub enum Input {
         leases: Vec<HeldLease>,
         /// Whether it takes no more.
         draining: bool,
+        /// How many experiments it runs at once by now, if it says so.
+        slots: Option<u32>,
     },
     /// A lease's process started.
     Started {

@@ -91,11 +91,18 @@ impl Turn<'_> {
         }
     }
 
-    pub(crate) fn heartbeat(&mut self, session: SessionId, leases: &[HeldLease], draining: bool) {
+    pub(crate) fn heartbeat(
+        &mut self,
+        session: SessionId,
+        leases: &[HeldLease],
+        draining: bool,
+        slots: Option<u32>,
+    ) {
         let Some(worker) = self.core.live.workers.get_mut(&session) else {
             return;
         };
         worker.draining = draining;
+        worker.slots = slots.unwrap_or(worker.slots);
         self.renew(session, leases);
     }
 

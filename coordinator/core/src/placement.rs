@@ -134,6 +134,7 @@ impl Turn<'_> {
             memory: study.spec.limits.experiment_memory,
             members: entry.members.clone(),
             race: entry.race.clone(),
+            devices: Vec::new(),
         });
         let is_compared = study.spec.training().is_some() && entry.block != Block::FIRST;
         let home = name.clone();

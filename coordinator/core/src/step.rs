@@ -84,7 +84,9 @@ impl Turn<'_> {
                     worker.ready.remove(&study);
                 }
             }
-            Input::Heartbeat { session, leases, draining } => self.heartbeat(session, &leases, draining),
+            Input::Heartbeat { session, leases, draining, slots } => {
+                self.heartbeat(session, &leases, draining, slots);
+            }
             Input::Started { session, lease } => self.started(session, lease),
             Input::Released { session, leases } => self.released(session, &leases),
             Input::Completed { session, lease, outcome, digest } => {

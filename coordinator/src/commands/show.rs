@@ -14,22 +14,36 @@ const NAMED: usize = 6;
 /// Characters shown of a class label.
 const LONGEST: usize = 40;
 
+/// What runs at once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Slots {
+    /// Experiments.
+    pub(crate) count: u32,
+    /// GPUs of each, as the user said.
+    pub(crate) gpus: Option<u32>,
+}
+
 /// Shows a study that is about to run.
-pub(crate) fn study(console: Console, hardware: &Hardware, slots: u32, intake: &Intake) {
+pub(crate) fn study(console: Console, hardware: &Hardware, slots: Slots, intake: &Intake) {
     // Labels, names and paths are the user's; each line is one line.
     for line in lines(hardware, slots, intake) {
         console.line(&text::plain(&line));
     }
 }
 
-fn lines(hardware: &Hardware, slots: u32, intake: &Intake) -> Vec<String> {
+fn lines(hardware: &Hardware, slots: Slots, intake: &Intake) -> Vec<String> {
     let mut lines = vec![format!(
-        "machine   {}, {} cores, {:.1} GiB ({}); {slots} experiments at once, no GPU is used",
+        "machine   {}, {} cores, {:.1} GiB ({}); {} experiments at once, {}",
         hardware.cpu,
         hardware.cores,
-        hardware.memory as f64 / f64::from(1 << 30),
-        hardware.platform
+        gib(hardware.memory),
+        hardware.platform,
+        slots.count,
+        pinning(hardware, slots, intake),
     )];
+    if intake.spec.training().is_some() && !hardware.gpus.is_empty() {
+        lines.push(gpus(hardware));
+    }
     match (&intake.subject, &intake.spec.workload) {
         (Subject::Table(table), Workload::Tabular(tabular)) => {
             lines.push(data(table, tabular));
@@ -46,6 +60,37 @@ fn lines(hardware: &Hardware, slots: u32, intake: &Intake) -> Vec<String> {
         _ => {}
     }
     lines
+}
+
+fn gib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 30)
+}
+
+/// Which GPUs an experiment may use.
+fn pinning(hardware: &Hardware, slots: Slots, intake: &Intake) -> String {
+    if intake.spec.training().is_none() {
+        return "no GPU is used".to_owned();
+    }
+    match (hardware.gpus.len(), slots.gpus) {
+        (0, _) => hardware.accelerator.clone(),
+        (_, Some(0)) => "not pinned to a GPU".to_owned(),
+        (count, each) => format!("each on {} of {count} GPUs of its own", each.unwrap_or(1)),
+    }
+}
+
+/// Equal GPUs are counted.
+fn gpus(hardware: &Hardware) -> String {
+    let mut kinds: Vec<(String, usize)> = Vec::new();
+    for gpu in &hardware.gpus {
+        let memory = if gpu.memory == 0 { String::new() } else { format!(" ({:.1} GiB)", gib(gpu.memory)) };
+        let kind = format!("{}{memory}", gpu.name);
+        match kinds.iter_mut().find(|(known, _)| *known == kind) {
+            Some((_, count)) => *count += 1,
+            None => kinds.push((kind, 1)),
+        }
+    }
+    let kinds: Vec<String> = kinds.into_iter().map(|(kind, count)| format!("{count} x {kind}")).collect();
+    format!("gpus      {}; {}", kinds.join(", "), hardware.accelerator)
 }
 
 fn script(project: &Project, training: &Training, spec: &StudySpec) -> Vec<String> {

@@ -199,11 +199,11 @@ pub(super) fn holdout_part(state: &State, study: &Study) -> Result<HoldoutPart, 
     let Some(outcome) = scoring.and_then(Experiment::outcome) else {
         return Err("the sealed rows have not been scored yet".to_owned());
     };
-    let Some(sealed) = outcome.measures().and_then(|measures| measures.sealed.as_ref()) else {
+    let Some(sealed) = outcome.measures().and_then(|measures| measures.sealed.as_deref()) else {
         let reason = outcome.reason().unwrap_or_else(|| outcome.word().to_owned());
         return Err(format!("the sealed rows gave no score: {reason}"));
     };
-    let SealedScore { score, base_score, difference, low, high, level, rows } = **sealed;
+    let SealedScore { score, base_score, difference, low, high, level, rows } = *sealed;
     if ![score, base_score, difference, low, high, level].into_iter().all(f64::is_finite) {
         return Err("the sealed rows gave a score that is not a number".to_owned());
     }

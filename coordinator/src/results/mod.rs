@@ -4,6 +4,7 @@
 //! It is written from the state now and then while a study runs and whenever a run ends, whole file by whole file; the
 //! store stays the truth.
 
+mod classes;
 mod cost;
 mod explanation;
 mod find;
@@ -22,6 +23,7 @@ use ar_core::{Experiment, State};
 use ar_net::{BlobStore, durable};
 use serde::Deserialize;
 
+pub use classes::ClassPart;
 pub use cost::CostPart;
 pub use explanation::{EffectPart, ExplanationPart, ImportancePart, InteractionPart, PrunedPart, TriplePart};
 pub use find::{Entry, FindError, all, find, read};

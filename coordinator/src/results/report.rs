@@ -4,10 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ar_common::ensemble;
 use ar_common::experiment::describe;
-use ar_common::{Block, Config, Constraints, Direction, Measures, Member, Outcome, Rule, StudyId, Workload};
+use ar_common::{
+    Block, Config, Constraints, Device, Direction, Measures, Member, Outcome, Rule, StudyId, Workload,
+};
 use ar_core::{Experiment, Finish, Phase, State, Study};
 use serde::{Deserialize, Serialize};
 
+use super::classes::{ClassPart, best_per_class};
 use super::cost::{CostPart, costs};
 use super::explanation::ExplanationPart;
 use super::judgement::{HoldoutPart, VerdictPart, holdout_part, verdict_part};
@@ -24,6 +27,9 @@ pub struct Report {
     pub experiments: Vec<ExperimentPart>,
     /// The highest mean of the study's own split: chosen on the rows it is scored on, so flattering.
     pub best: Option<Scored>,
+    /// The best of each class of device, where there is more than one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub best_per_class: Vec<ClassPart>,
     /// Configurations by their mean over all folds seen, best first.
     pub ranking: Vec<RankedPart>,
     /// What each option contributed.
@@ -141,6 +147,9 @@ pub struct ExperimentPart {
     /// What else a training script printed in its summary, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub figures: BTreeMap<String, f64>,
+    /// On what a training script ran, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<Device>,
     /// Whether this run keeps to the constraints; absent if nothing was measured.
     #[serde(default)]
     pub feasible: Option<bool>,
@@ -244,7 +253,7 @@ impl Report {
         let mut explanation = planner::explain(study, &history);
         let uncovered = std::mem::take(&mut explanation.uncovered);
         let floor = state.experiments_of(study).filter(|e| floors.contains(&e.config)).find_map(&scored);
-        Some(Self {
+        let report = Self {
             version: Self::VERSION,
             study: study_part(study),
             experiments: state
@@ -252,6 +261,7 @@ impl Report {
                 .map(|e| experiment_part(e, &base, &study.spec.limits.constraints))
                 .collect(),
             best: state.best(study).and_then(|(experiment, _)| scored(experiment)),
+            best_per_class: Vec::new(),
             ranking: ar_search::ranking(metric, &history)
                 .into_iter()
                 // Sums of scores that are too large to add are no numbers.
@@ -287,7 +297,8 @@ impl Report {
             verdict: study.verdict.as_ref().map(|verdict| verdict_part(verdict, &base)),
             holdout_reason: holdout.as_ref().err().cloned(),
             holdout: holdout.ok(),
-        })
+        };
+        Some(Self { best_per_class: best_per_class(&report), ..report })
     }
 
     /// With the number of rows, which the state does not know; a training script has none.
@@ -415,6 +426,7 @@ fn experiment_part(experiment: &Experiment, base: &Config, constraints: &Constra
         curve: curve.into_iter().filter(|loss| loss.is_finite()).collect(),
         startup_seconds: measures.and_then(|m| m.course.as_ref()?.startup_seconds).and_then(finite),
         figures: measures.and_then(|m| m.figures.as_deref().cloned()).unwrap_or_default(),
+        device: measures.and_then(|m| m.device.as_deref().cloned()),
         feasible: measures.map(|m| constraints.allow(&[m])),
         mode: experiment.mode.name().to_owned(),
         why: experiment.reason.clone(),

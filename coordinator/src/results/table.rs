@@ -10,6 +10,8 @@ use super::repository::Commits;
 
 /// Digits of a commit that are shown, as git does.
 const SHORT: usize = 7;
+/// The figure with the memory that a run's GPUs held, MiB.
+const GPU_MEMORY: &str = "gpu_peak_memory_mb";
 /// The columns after the first five.
 const AFTER: &str = "outcome\tmode\tround\tblock\tfolds\tseconds\treason\tpredict_ms\tfeasible";
 
@@ -66,7 +68,7 @@ fn decided(report: &Report) -> Vec<&ExperimentPart> {
 }
 
 /// Whether it was the best so far when it was planned, in the order of planning.
-fn is_better(experiment: &ExperimentPart, best: Option<f64>, minimizes: bool) -> bool {
+pub(super) fn is_better(experiment: &ExperimentPart, best: Option<f64>, minimizes: bool) -> bool {
     // The weights of an ensemble were chosen on the rows of its score.
     let counts = experiment.block == ar_common::Block::FIRST && experiment.members.is_empty();
     let Some(score) = experiment.score.filter(|_| counts) else {
@@ -83,7 +85,10 @@ fn row(experiment: &ExperimentPart, kept: bool) -> String {
         _ => "crash",
     };
     let number = |value: Option<f64>| value.map(|value| format!("{value:.6}")).unwrap_or_default();
-    let memory = experiment.peak_memory.map(|bytes| format!("{:.2}", bytes as f64 / 1e9)).unwrap_or_default();
+    // As in Karpathy's table the GPU's, where there is one.
+    let of_gpu = experiment.figures.get(GPU_MEMORY).map(|mib| mib * f64::from(1 << 20));
+    let memory = of_gpu.or(experiment.peak_memory.map(|bytes| bytes as f64));
+    let memory = memory.map(|bytes| format!("{:.2}", bytes / 1e9)).unwrap_or_default();
     let folds: Vec<String> = experiment.folds.iter().map(|fold| format!("{fold:.6}")).collect();
     let block = match experiment.block {
         ar_common::Block::Cv { repeat } => format!("cv{repeat}"),

@@ -1,4 +1,6 @@
-use ar_common::{Artifact, SealedScore, Space, Splits, StudySpec, Tabular, TabularSpec, Verdict, Workload};
+use ar_common::{
+    Artifact, Device, SealedScore, Space, Splits, StudySpec, Tabular, TabularSpec, Verdict, Workload,
+};
 use ar_common::{
     Attempt, Budget, Digest, Dimension, ExperimentId, Limits, Measures, Metric, Mode, OptionSpec, SearchSpec,
     Seq,
@@ -279,4 +281,52 @@ fn results_of_an_earlier_version_are_read_and_explain_says_what_they_lack() {
     assert!(read.explanation.is_none() && read.ranking[0].cost.feasible, "nothing was forbidden then");
     let refused = crate::commands::explain::explain(folder.path(), "heart", true).unwrap_err().to_string();
     assert!(refused.contains("earlier version") && refused.contains("run the study again"), "{refused}");
+}
+
+/// As [`done`], on a device of this class.
+fn done_on(class: &str, score: f64) -> Option<Outcome> {
+    let device = Device { class: class.into(), ids: vec!["GPU-1".into()] };
+    let figures = [("gpu_peak_memory_mb".to_owned(), 2048.0)].into();
+    Some(Outcome::Done(Measures {
+        score: Some(score),
+        folds: vec![score],
+        device: Some(Box::new(device)),
+        figures: Some(Box::new(figures)),
+        ..Measures::default()
+    }))
+}
+
+#[test]
+fn of_two_classes_of_devices_each_has_its_best_and_of_one_nothing_is_said() {
+    let spec = spec();
+    let part = |experiments: &[(&str, Block, Option<Outcome>)]| {
+        Report::of(&state(&spec, experiments, vec![]), &spec.id()).unwrap()
+    };
+    let fast = [("base", Block::FIRST, done_on("H100", 0.7)), ("tree", Block::FIRST, done_on("H100", 0.9))];
+    let alone = part(&fast);
+    assert_eq!(alone.best_per_class, vec![]);
+    assert!(!summary::text(&alone, Path::new("x"), Path::new("x"), 100).contains("classes"));
+    assert_eq!(alone.experiments[1].device.as_ref().unwrap().class, "H100");
+    let tsv = table::tsv(&alone, &repository::Commits::new());
+    assert!(tsv.contains("\t0.700000\t2.15\tkeep"), "2 GiB of the GPU are 2.15 GB: {tsv}");
+
+    let slow = [
+        ("base", Block::FIRST, done_on("A10", 0.6)),
+        ("base", Block::Cv { repeat: 1 }, done_on("A10", 0.95)),
+        ("tree", Block::FIRST, done(&[0.99])),
+    ];
+    let both = part(&[&fast[..], &slow].concat());
+    let best: Vec<(&str, u32, f64, &str)> = both
+        .best_per_class
+        .iter()
+        .map(|part| {
+            let best = part.best.as_ref().unwrap();
+            (part.class.as_str(), part.runs, best.score, best.label.as_str())
+        })
+        .collect();
+    assert_eq!(best, [("A10", 2, 0.6, "base"), ("H100", 2, 0.9, "build_model=tree")]);
+    let said = summary::text(&both, Path::new("x"), Path::new("x"), 100);
+    assert!(said.contains("  A10   0.6000  2 runs  base") && said.contains("  H100  0.9000"), "{said}");
+    let back: Report = serde_json::from_str(&both.to_json()).unwrap();
+    assert_eq!(back, both);
 }

@@ -105,7 +105,9 @@ impl World {
             WorkerFrame::Preparing { .. } => return,
             WorkerFrame::Ready { study, unavailable, .. } => Input::Ready { session, study, unavailable },
             WorkerFrame::NotReady { study, why } => Input::NotReady { session, study, why },
-            WorkerFrame::Heartbeat { leases, draining } => Input::Heartbeat { session, leases, draining },
+            WorkerFrame::Heartbeat { leases, draining, slots, .. } => {
+                Input::Heartbeat { session, leases, draining, slots }
+            }
             WorkerFrame::Started { lease } => Input::Started { session, lease },
             WorkerFrame::Released { leases } => Input::Released { session, leases },
             WorkerFrame::Completed { lease, outcome, digest } => {

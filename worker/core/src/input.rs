@@ -93,6 +93,13 @@ pub enum Input {
         /// Which.
         lease: LeaseRef,
     },
+    /// What attempts run on has become less, or is there again: a GPU failed or recovered.
+    Capacity {
+        /// How many experiments may run at once from now on; those that run go on.
+        slots: u32,
+        /// What happened, one line for a person.
+        why: String,
+    },
     /// Finish what fits and leave.
     Drain {
         /// How long running attempts may go on, milliseconds.

@@ -25,9 +25,23 @@ impl Worker {
         self.queue.push_back(grant);
     }
 
+    /// More or fewer attempts may run at once. What waits for a slot that is gone is given back: another worker may
+    /// have one.
+    pub(crate) fn capacity(&mut self, slots: u32, why: String) {
+        let fewer = slots < self.slots;
+        self.slots = slots;
+        self.notice = why;
+        // Told first, so that what is given back does not come straight back.
+        self.heartbeat();
+        if fewer && !self.queue.is_empty() {
+            let leases = self.queue.drain(..).map(|grant| grant.lease).collect();
+            self.send(WorkerFrame::Released { leases });
+        }
+    }
+
     /// Starts waiting attempts while slots are free.
     pub(crate) fn fill_slots(&mut self, now: Millis) {
-        while self.running.len() < self.identity.slots as usize {
+        while self.running.len() < self.slots as usize {
             let Some(grant) = self.queue.pop_front() else {
                 return;
             };

@@ -17,7 +17,7 @@ pub struct Identity {
     pub worker: WorkerId,
     /// Drawn at this start.
     pub boot: u64,
-    /// How many experiments it runs at once.
+    /// How many experiments it runs at once when it starts.
     pub slots: u32,
     /// Its machine.
     pub hardware: Hardware,
@@ -68,6 +68,10 @@ pub(crate) struct Seen {
 #[derive(Debug)]
 pub struct Worker {
     pub(crate) identity: Identity,
+    /// How many experiments it runs at once by now.
+    pub(crate) slots: u32,
+    /// What a person should know, until a heartbeat has taken it along.
+    pub(crate) notice: String,
     /// The store whose epochs and experiments are known here.
     pub(crate) cluster: Option<u64>,
     pub(crate) epoch: Epoch,
@@ -92,6 +96,8 @@ impl Worker {
     /// A worker that starts with what its spool kept.
     pub fn new(identity: Identity, spooled: Vec<SpoolEntry>) -> Self {
         Self {
+            slots: identity.slots,
+            notice: String::new(),
             identity,
             cluster: None,
             epoch: Epoch(0),
@@ -156,6 +162,7 @@ impl Worker {
             Input::Ended { lease, outcome } => self.ended(lease, outcome),
             Input::Lost { lease, why } => self.lost(lease, &why, now),
             Input::Spooled { lease } => self.spooled(lease),
+            Input::Capacity { slots, why } => self.capacity(slots, why),
             Input::Drain { grace_ms } => self.drain(now + grace_ms),
             Input::Tick => self.tick(now),
         }
@@ -174,7 +181,7 @@ impl Worker {
             protocol_min: PROTOCOL_MIN,
             protocol_max: PROTOCOL_MAX,
             hardware: self.identity.hardware.clone(),
-            slots: self.identity.slots,
+            slots: self.slots,
             leases: self.held(),
             spooled: self.spool.keys().copied().collect(),
         };
@@ -275,7 +282,15 @@ impl Worker {
 
     /// Lists all that is held.
     pub(crate) fn heartbeat(&mut self) {
-        let heartbeat = WorkerFrame::Heartbeat { leases: self.held(), draining: self.drain_until.is_some() };
+        if !self.welcomed {
+            return;
+        }
+        let heartbeat = WorkerFrame::Heartbeat {
+            leases: self.held(),
+            draining: self.drain_until.is_some(),
+            slots: Some(self.slots),
+            notice: std::mem::take(&mut self.notice),
+        };
         self.send(heartbeat);
     }
 

@@ -23,6 +23,7 @@ use super::kept::{self, Kept};
 use super::summary::Reader;
 use super::{Project, workspace};
 use crate::attempt::StopOrder;
+use crate::gpu::{self, Gpus, InUse};
 use crate::output::Bounded;
 use crate::process::Seen;
 use crate::session::{FULL_PATIENCE, WorkerError};
@@ -72,6 +73,8 @@ pub(crate) struct Surroundings {
     pub(crate) supervisor: Vec<OsString>,
     /// Where its folder goes if it fails.
     pub(crate) kept: Option<Kept>,
+    /// What it may be pinned to.
+    pub(crate) gpus: Arc<Gpus>,
     pub(crate) inputs: mpsc::UnboundedSender<Input>,
     /// Takes what the worker cannot go on after.
     pub(crate) faults: mpsc::UnboundedSender<WorkerError>,
@@ -105,10 +108,7 @@ pub(crate) async fn run(
     let mut stops = Stops { orders, last: None };
     let (lease, inputs, folder) = (grant.lease, surroundings.inputs.clone(), surroundings.folder.clone());
     let outcome = match laid_out(&grant, &surroundings).await {
-        Ok(()) => {
-            let _ = inputs.send(Input::Started { lease });
-            trained(&grant, &surroundings, &mut stops).await
-        }
+        Ok(()) => on_its_gpus(&grant, &surroundings, &mut stops).await,
         Err(Unmade::Full(fault)) => {
             // Not a result of this experiment: it runs again elsewhere, or here when there is space.
             let _ = surroundings.faults.send(fault);
@@ -137,11 +137,24 @@ pub(crate) async fn run(
     let _ = inputs.send(Input::Ended { lease, outcome });
 }
 
+/// Holds GPUs for as long as the run may use them.
+async fn on_its_gpus(grant: &Grant, surroundings: &Surroundings, stops: &mut Stops) -> Outcome {
+    let in_use = tokio::select! {
+        in_use = surroundings.gpus.begin(&grant.devices) => in_use,
+        Some(_) = stops.recv() => {
+            return Outcome::Crashed { reason: "it was ended while it waited for a GPU".to_owned() };
+        }
+    };
+    let _ = surroundings.inputs.send(Input::Started { lease: grant.lease });
+    let outcome = trained(grant, surroundings, &in_use, stops).await;
+    in_use.end(outcome).await
+}
+
 /// Trains, and evaluates what was trained where the study has a command for that.
-async fn trained(grant: &Grant, surroundings: &Surroundings, stops: &mut Stops) -> Outcome {
+async fn trained(grant: &Grant, surroundings: &Surroundings, in_use: &InUse, stops: &mut Stops) -> Outcome {
     let training = &surroundings.project.job.training;
     let curve = Curve::new(training.budget_seconds);
-    let outcome = ended(grant, surroundings, (&training.command, Some(curve)), stops).await;
+    let outcome = ended(grant, surroundings, in_use, (&training.command, Some(curve)), stops).await;
     let outcome = checked(grant, surroundings, outcome).await;
     let (Outcome::Done(trained), Some(command)) = (&outcome, &training.evaluate) else {
         return outcome;
@@ -150,7 +163,7 @@ async fn trained(grant: &Grant, surroundings: &Surroundings, stops: &mut Stops) 
         // Its time is over, and no second order will come: what is started now nobody would end.
         return Outcome::Crashed { reason: "it was ended before it was evaluated".to_owned() };
     }
-    let evaluated = ended(grant, surroundings, (command, None), stops).await;
+    let evaluated = ended(grant, surroundings, in_use, (command, None), stops).await;
     match checked(grant, surroundings, evaluated).await {
         Outcome::Done(evaluated) => Outcome::Done(verified(trained.clone(), evaluated)),
         Outcome::Crashed { reason } => Outcome::Crashed { reason: format!("--evaluate {reason}") },
@@ -179,11 +192,12 @@ fn verified(trained: Measures, evaluated: Measures) -> Measures {
 async fn ended(
     grant: &Grant,
     surroundings: &Surroundings,
+    in_use: &InUse,
     command: (&str, Option<Curve>),
     stops: &mut Stops,
 ) -> Outcome {
-    match Attempt::start(grant, surroundings, command) {
-        Ok(attempt) => attempt.watch(stops).await,
+    match Attempt::start(grant, surroundings, in_use, command) {
+        Ok(attempt) => attempt.watch(in_use, stops).await,
         Err(error) => Outcome::Crashed { reason: format!("the command could not be started: {error}") },
     }
 }
@@ -275,6 +289,7 @@ impl Attempt {
     fn start(
         grant: &Grant,
         surroundings: &Surroundings,
+        in_use: &InUse,
         (shell, curve): (&str, Option<Curve>),
     ) -> io::Result<Self> {
         let Surroundings { project, folder, memory, supervisor, .. } = surroundings;
@@ -283,6 +298,8 @@ impl Attempt {
         let mut command = Command::new(program);
         command.args(arguments).arg("--").args(["sh", "-c", shell]);
         command.env_clear().envs(environment(project, grant, folder)).current_dir(folder);
+        // By UUID, and never what this process was told, which are all of them.
+        command.envs(in_use.visible().map(|devices| (gpu::VISIBLE, devices)));
         command.stdin(Stdio::piped()).stdout(write.try_clone()?).stderr(write);
         let mut supervisor = command.spawn()?;
         // The write ends that this process still has would keep the stream from ending.
@@ -311,7 +328,10 @@ impl Attempt {
         })
     }
 
-    async fn watch(mut self, stops: &mut Stops) -> Outcome {
+    async fn watch(mut self, in_use: &InUse, stops: &mut Stops) -> Outcome {
+        let lost = in_use.lost();
+        tokio::pin!(lost);
+        let mut is_lost = false;
         let mut sample = tokio::time::interval(SAMPLE);
         let mut bytes = vec![0; 64 * 1024];
         let mut open = true;
@@ -330,6 +350,10 @@ impl Attempt {
                 },
                 Some(grace) = stops.recv() => self.stop(grace).await,
                 () = until(kill_at) => self.kill(),
+                _ = &mut lost, if !is_lost => {
+                    is_lost = true;
+                    self.kill();
+                }
                 _ = sample.tick() => self.sample(),
             }
         }
@@ -444,15 +468,19 @@ impl Attempt {
             None => return crashed("its supervisor was killed".to_owned()),
         }
         match self.reader.finish() {
-            Ok(summary) => Outcome::Done(Measures {
-                score: Some(summary.score),
-                folds: vec![summary.score],
-                seconds,
-                peak_memory: Some(self.peak_memory).filter(|peak| *peak > 0),
-                course: course(self.began, self.curve, (seconds, &summary.figures)),
-                figures: (!summary.figures.is_empty()).then(|| Box::new(summary.figures)),
-                ..Measures::default()
-            }),
+            Ok(mut summary) => {
+                // What is measured here is nobody else's to say.
+                summary.figures.retain(|name, _| !gpu::FIGURES.contains(&name.as_str()));
+                Outcome::Done(Measures {
+                    score: Some(summary.score),
+                    folds: vec![summary.score],
+                    seconds,
+                    peak_memory: Some(self.peak_memory).filter(|peak| *peak > 0),
+                    course: course(self.began, self.curve, (seconds, &summary.figures)),
+                    figures: (!summary.figures.is_empty()).then(|| Box::new(summary.figures)),
+                    ..Measures::default()
+                })
+            }
             Err(reason) => Outcome::NoMetric { reason },
         }
     }

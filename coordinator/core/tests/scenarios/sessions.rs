@@ -306,3 +306,18 @@ fn any_number_of_slots_is_survived() {
     world.take_ask();
     world.nothing_left();
 }
+
+#[test]
+fn a_worker_that_has_lost_its_gpu_is_granted_nothing_until_it_is_back() {
+    let (mut world, mut worker, _) = after_base();
+    let session = worker.session();
+    let capacity = |slots| Input::Heartbeat { session, leases: vec![], draining: false, slots };
+    world.give(capacity(Some(0)));
+    world.plan([cv(&[("model", "forest")])]);
+    assert_eq!(worker.receive(&mut world), vec![]);
+    world.give(capacity(None));
+    assert_eq!(worker.receive(&mut world), vec![], "who does not say has what it had");
+    world.give(capacity(Some(1)));
+    assert_eq!(worker.grant(&mut world).lease.experiment.0, 2);
+    world.nothing_left();
+}

@@ -144,7 +144,7 @@ impl Worker {
     /// Lists every lease it holds.
     pub(crate) fn heartbeat(&self, world: &mut World) -> Vec<Record> {
         let (leases, draining) = (self.leases(), self.draining);
-        self.send(world, |session| Input::Heartbeat { session, leases, draining })
+        self.send(world, |session| Input::Heartbeat { session, leases, draining, slots: None })
     }
 
     /// Starts the process of a lease.

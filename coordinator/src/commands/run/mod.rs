@@ -16,13 +16,13 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use super::output::{Console, complain, say};
-use super::show;
+use super::show::{self, Slots};
 use crate::actor::{self, ActorError, Ended, Handle};
 use crate::cli::RunArgs;
 use crate::exit::Exit;
 use crate::intake::{self, Intake, IntakeError, Subject};
 use crate::journal::{Journal, JournalError};
-use crate::local::{self, LocalWorker};
+use crate::local::{self, LocalWorker, TooFewGpus};
 use crate::results::{self, Report};
 use crate::{rpc, summary};
 
@@ -43,6 +43,8 @@ enum RunError {
     Toml(#[from] toml::ser::Error),
     #[error("cannot use the folder {} ({source}); name one that can be written with --out DIR", path.display())]
     Folder { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Gpus(#[from] TooFewGpus),
     #[error(transparent)]
     Journal(#[from] JournalError),
     #[error(transparent)]
@@ -77,6 +79,7 @@ impl RunError {
             Self::Intake(IntakeError::Blob(BlobError::Io { .. })) => Exit::Store,
             Self::Intake(IntakeError::Blob(_) | IntakeError::Catalog(_)) => Exit::Internal,
             Self::Intake(_)
+            | Self::Gpus(_)
             | Self::Folder { .. }
             | Self::NotReady(_)
             | Self::Results { .. }
@@ -114,10 +117,12 @@ async fn execute(args: &RunArgs) -> Result<Exit, RunError> {
         _ => None,
     };
     let hardware = local::hardware();
-    // A training script takes the machine for itself.
-    let most = if intake.spec.training().is_some() { 1 } else { hardware.cores };
-    let slots = args.slots.unwrap_or(most).max(1);
-    show::study(console, &hardware, slots, &intake);
+    let gpus = args.training.gpus_per_experiment;
+    let slots = match intake.spec.training() {
+        Some(_) => local::training_slots(&hardware, gpus, args.slots)?,
+        None => args.slots.unwrap_or(hardware.cores).max(1),
+    };
+    show::study(console, &hardware, Slots { count: slots, gpus }, &intake);
 
     let place = Place::open(&args.out)?;
     let tree = intake.store(&place.blobs)?;
@@ -140,6 +145,7 @@ async fn execute(args: &RunArgs) -> Result<Exit, RunError> {
         token_file: place.token_file.clone(),
         folder: place.worker.clone(),
         slots: Some(slots),
+        gpus_per_experiment: gpus,
         python: args.python.clone(),
         keep_failed: args.training.keep_failed.then(|| place.failed.clone()),
     };

@@ -171,6 +171,7 @@ impl Watch {
                 self.start_clock();
             }
             Event::NotReady { study, why, .. } if study == self.study => return Err(RunError::NotReady(why)),
+            Event::Notice { text, .. } => self.progress.note(&text),
             Event::Started(experiment) => self.progress.started(&self.state, experiment),
             _ => {}
         }

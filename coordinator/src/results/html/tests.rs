@@ -58,6 +58,7 @@ fn experiment(i: usize, score: Option<f64>, outcome: &str) -> ExperimentPart {
         curve: Vec::new(),
         startup_seconds: None,
         figures: Default::default(),
+        device: None,
         feasible: score.map(|_| true),
         mode: "EXPLORE".into(),
         why: "because".into(),
@@ -97,6 +98,7 @@ pub(super) fn report(metric: &str, direction: &str, scores: &[Option<f64>]) -> R
         version: Report::VERSION,
         study: study(metric, direction),
         experiments,
+        best_per_class: Vec::new(),
         best: scored.first().map(|(i, score)| Scored {
             id: 1,
             config: config(*i),

@@ -98,7 +98,7 @@ impl Shell {
                 let kept: BTreeSet<LeaseRef> = self.writing.keys().chain(self.disk.keys()).copied().collect();
                 assert_eq!(hello.spooled.into_iter().collect::<BTreeSet<_>>(), kept);
             }
-            WorkerFrame::Heartbeat { leases, draining } => {
+            WorkerFrame::Heartbeat { leases, draining, .. } => {
                 assert_eq!(draining, self.draining);
                 self.check_list(&leases);
             }

@@ -14,7 +14,7 @@ fn ack(experiment: u64) -> CoordinatorFrame {
 #[test]
 fn an_idle_worker_leaves_at_once() {
     assert_eq!(Bench::new(1).give(LONG), vec![Effect::Exit]);
-    assert_eq!(Bench::ready(1).give(LONG), vec![heartbeat(&[], true), Effect::Exit]);
+    assert_eq!(Bench::ready(1).give(LONG), vec![heartbeat(1, &[], true), Effect::Exit]);
 }
 
 #[test]
@@ -22,7 +22,7 @@ fn a_drain_is_told_first_then_what_waits_is_given_back() {
     let mut bench = Bench::running(&[1]);
     bench.grant(2);
     bench.grant(3);
-    assert_eq!(bench.give(LONG), vec![heartbeat(&[(1, LeaseStage::Running)], true), released(&[2, 3])]);
+    assert_eq!(bench.give(LONG), vec![heartbeat(1, &[(1, LeaseStage::Running)], true), released(&[2, 3])]);
     assert_eq!(bench.grant(4), vec![released(&[4])], "a grant that was on its way");
     assert_eq!(bench.worker.counts(), (1, 0, 0));
 }
@@ -31,7 +31,7 @@ fn a_drain_is_told_first_then_what_waits_is_given_back() {
 fn what_fits_the_grace_is_finished_and_its_answer_awaited() {
     let mut bench = Bench::running(&[1]);
     bench.give(LONG);
-    assert_eq!(bench.wait(HEARTBEAT), vec![heartbeat(&[(1, LeaseStage::Running)], true)]);
+    assert_eq!(bench.wait(HEARTBEAT), vec![heartbeat(1, &[(1, LeaseStage::Running)], true)]);
     assert_eq!(bench.finish(1, done(0.8)), vec![spool(1, done(0.8)), completed(1, done(0.8))]);
     assert_eq!(bench.hear(ack(1)), vec![Effect::Unspool(lease(1)), Effect::Exit]);
 }
@@ -84,7 +84,7 @@ fn a_worker_whose_coordinator_is_away_leaves_once_its_results_are_durable() {
 fn a_coordinator_that_goes_away_does_not_hold_the_exit() {
     let mut bench = Bench::running(&[1]);
     bench.finish(1, done(0.8));
-    assert_eq!(bench.give(LONG), vec![heartbeat(&[(1, LeaseStage::Uploading)], true)]);
+    assert_eq!(bench.give(LONG), vec![heartbeat(1, &[(1, LeaseStage::Uploading)], true)]);
     assert_eq!(bench.give(Input::Disconnected), vec![Effect::Exit]);
 }
 
@@ -116,7 +116,7 @@ fn a_draining_worker_that_comes_back_says_so_before_it_says_that_it_is_ready() {
     bench.give(LONG);
     bench.give(Input::Disconnected);
     bench.connect();
-    assert_eq!(bench.welcome(), vec![heartbeat(&[(1, LeaseStage::Running)], true)]);
+    assert_eq!(bench.welcome(), vec![heartbeat(1, &[(1, LeaseStage::Running)], true)]);
     let effects = bench.hear(prepare());
     assert!(matches!(effects[..], [Effect::Send(WorkerFrame::Ready { .. })]), "{effects:?}");
 }

@@ -1,6 +1,7 @@
 //! One promise per test.
 
 mod attempts;
+mod capacity;
 mod draining;
 mod races;
 mod results;

@@ -40,9 +40,9 @@ fn every_lease_held_is_in_every_heartbeat_as_often_as_the_coordinator_wants() {
         (1, LeaseStage::Uploading),
     ];
     assert_eq!(bench.wait(HEARTBEAT - 1), vec![]);
-    assert_eq!(bench.wait(1), vec![heartbeat(&held, false)]);
+    assert_eq!(bench.wait(1), vec![heartbeat(2, &held, false)]);
     assert_eq!(bench.wait(1), vec![], "one");
-    assert_eq!(bench.wait(HEARTBEAT - 1), vec![heartbeat(&held, false)]);
+    assert_eq!(bench.wait(HEARTBEAT - 1), vec![heartbeat(2, &held, false)]);
 }
 
 #[test]

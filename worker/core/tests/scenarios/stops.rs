@@ -60,7 +60,7 @@ fn a_cancelled_run_is_killed_at_once_and_whatever_it_gives_is_no_result() {
         assert_eq!(bench.hear(cancel(1)), vec![], "once");
         assert_eq!(
             bench.wait(DEADLINE),
-            vec![heartbeat(&[(1, ar_common::frames::LeaseStage::Running)], false)]
+            vec![heartbeat(1, &[(1, ar_common::frames::LeaseStage::Running)], false)]
         );
         assert_eq!(bench.give(Input::Ended { lease: lease(1), outcome }), vec![]);
         assert_eq!(bench.worker.counts(), (0, 0, 0));

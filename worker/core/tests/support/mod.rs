@@ -144,6 +144,7 @@ pub(crate) fn grant(experiment: u64) -> Grant {
         memory: None,
         members: Vec::new(),
         race: None,
+        devices: Vec::new(),
     }
 }
 
@@ -187,8 +188,9 @@ pub(crate) fn stop(experiment: u64, grace_ms: u64) -> Effect {
 }
 
 /// The frame that lists all that is held.
-pub(crate) fn heartbeat(held: &[(u64, LeaseStage)], draining: bool) -> Effect {
-    Effect::Send(WorkerFrame::Heartbeat { leases: leases(held), draining })
+pub(crate) fn heartbeat(slots: u32, held: &[(u64, LeaseStage)], draining: bool) -> Effect {
+    let (leases, slots, notice) = (leases(held), Some(slots), String::new());
+    Effect::Send(WorkerFrame::Heartbeat { leases, draining, slots, notice })
 }
 
 pub(crate) fn leases(held: &[(u64, LeaseStage)]) -> Vec<HeldLease> {
