@@ -25,6 +25,15 @@ pub(crate) fn partner<'a>(
     before.find(|other| is_fresh && other.block == this.block)
 }
 
+/// The devices on which the run beside which this one runs ran: this one is to have the same.
+pub(crate) fn devices(state: &State, study: &Study, experiment: ExperimentId) -> Vec<String> {
+    let measures = partner(state, study, experiment).and_then(|partner| partner.outcome()?.measures());
+    measures
+        .and_then(|measures| measures.device.as_ref())
+        .map(|device| device.ids.clone())
+        .unwrap_or_default()
+}
+
 /// Whether an experiment waits for the one beside which it runs.
 pub(crate) fn waits(state: &State, study: &Study, experiment: ExperimentId) -> bool {
     partner(state, study, experiment).is_some_and(Experiment::is_pending)

@@ -134,7 +134,7 @@ impl Turn<'_> {
             memory: study.spec.limits.experiment_memory,
             members: entry.members.clone(),
             race: entry.race.clone(),
-            devices: Vec::new(),
+            devices: crate::pairs::devices(&self.core.state, study, experiment),
         });
         let is_compared = study.spec.training().is_some() && entry.block != Block::FIRST;
         let home = name.clone();

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ar_common::frames::{Grant, LeaseRef};
-use ar_common::{Block, BudgetBy, Course, Measures, Outcome};
+use ar_common::{Course, Measures, Outcome};
 use ar_net::BlobStore;
 use ar_worker_core::Input;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 use super::curve::Curve;
 use super::kept::{self, Kept};
 use super::summary::Reader;
+use super::variables::environment;
 use super::{Project, workspace};
 use crate::attempt::StopOrder;
 use crate::gpu::{self, Gpus, InUse};
@@ -35,31 +36,10 @@ const SAMPLE: Duration = Duration::from_millis(500);
 const LINGER: Duration = Duration::from_secs(30);
 /// The figure that holds what the script said itself, where another process measured it again.
 const SELF_REPORTED: &str = "self_reported";
-/// The file in which a script may leave what it trained, and in which the evaluation finds it.
-const CHECKPOINT: &str = "checkpoint";
 /// Time between two tries where the disk is full.
 const FULL_PAUSE: Duration = Duration::from_secs(1);
 /// Bytes in a mebibyte.
 const MIB: u64 = 1 << 20;
-/// Variables of the worker that a script may see. API keys and the like are not among them.
-const ALLOWED: [&str; 16] = [
-    "PATH",
-    "HOME",
-    "USER",
-    "LANG",
-    "LC_ALL",
-    "LC_CTYPE",
-    "TZ",
-    "TMPDIR",
-    "LD_LIBRARY_PATH",
-    "SSL_CERT_FILE",
-    "CUDA_VISIBLE_DEVICES",
-    "CUDA_HOME",
-    "CONDA_PREFIX",
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-];
 
 /// What an attempt needs beside its grant.
 pub(crate) struct Surroundings {
@@ -505,34 +485,4 @@ async fn until(at: Option<Instant>) {
         Some(at) => tokio::time::sleep_until(at.into()).await,
         None => std::future::pending().await,
     }
-}
-
-/// What a script finds in its environment: what is allowed, its budget and its seed.
-fn environment(project: &Project, grant: &Grant, folder: &Path) -> BTreeMap<OsString, OsString> {
-    let allowed = ALLOWED.iter().filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?)));
-    let mut all: BTreeMap<OsString, OsString> = allowed.collect();
-    if let Some(programs) = &project.programs {
-        let path = all.remove(&OsString::from("PATH")).unwrap_or_default();
-        let places = std::iter::once(programs.clone()).chain(std::env::split_paths(&path));
-        if let Ok(path) = std::env::join_paths(places) {
-            all.insert("PATH".into(), path);
-        }
-    }
-    let training = &project.job.training;
-    let budget = training.budget_seconds.to_string();
-    if let BudgetBy::Variable(name) = &training.budget_by {
-        all.insert(name.into(), budget.into());
-    }
-    let repeat = match grant.block {
-        Block::Cv { repeat } => repeat,
-        Block::Sealed | Block::Refit => 0,
-    };
-    all.insert("SEED".into(), project.job.seed.wrapping_add(repeat.into()).to_string().into());
-    all.insert("PYTHONUNBUFFERED".into(), "1".into());
-    all.insert("OMP_WAIT_POLICY".into(), "PASSIVE".into());
-    all.insert(process::WORKSPACE.into(), folder.into());
-    if training.evaluate.is_some() {
-        all.insert("CHECKPOINT_OUT".into(), folder.join(CHECKPOINT).into());
-    }
-    all
 }

@@ -4,6 +4,7 @@ mod attempt;
 mod curve;
 mod kept;
 mod summary;
+mod variables;
 mod workspace;
 
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
 //! Runs of a training study that are compared: one after the other, on one machine.
 
-use ar_common::{Block, StudyId};
+use ar_common::{Block, Device, Measures, Outcome, StudyId};
 use ar_core::PlannedExperiment;
 
 use crate::support::{Worker, World, config, cv, done, planned, training};
@@ -45,9 +45,13 @@ fn the_second_of_a_pair_waits_for_the_first_and_runs_where_that_ran() {
     );
     // It is not kept idle by it.
     assert_eq!(world.take_asks().pop().map(|ask| ask.want), Some(1));
-    second.complete(&mut world, base, done(0.8));
+    let device = Device { class: "a GPU".into(), ids: vec!["GPU-7".into()] };
+    let Outcome::Done(measures) = done(0.8) else { panic!("it is done") };
+    let on_a_gpu = Outcome::Done(Measures { device: Some(Box::new(device)), ..measures });
+    second.complete(&mut world, base, on_a_gpu);
     second.receive(&mut world);
-    assert_eq!(second.lease_of(4).experiment.0, 4);
+    let half = second.lease_of(4);
+    assert_eq!(second.held[&half].grant.devices, ["GPU-7"], "and on the same device");
     assert_eq!(first.grants(&mut world), vec![]);
 }
 

@@ -7,6 +7,8 @@
 //! next one challenges whoever is the incumbent. What was kept runs again beside the base on seeds that no
 //! decision rests on. Of all that a study keeps, a share of [`FALSE_KEEPS`] is expected to be no better, at most.
 //!
+//! A pair of which one run failed, or whose runs were on two devices, is lost.
+//!
 //! All of it is read off the history: which two ran on a fresh seed says what was decided.
 
 mod evidence;
@@ -199,7 +201,15 @@ impl Chain {
             let (_, entry) = runs.iter().find(|(point, _)| *point == of)?;
             entry.measures?.score
         };
-        let scores = (score(&decision.challenger), score(&decision.incumbent));
+        // Runs on two devices differ by more than their configurations.
+        let device =
+            |entry: &Entry<'_>| entry.measures.and_then(|m| m.device.as_ref()).map(|d| d.ids.clone());
+        let [(_, first), (_, second)] = &runs;
+        let ended = [first, second].iter().all(|entry| entry.measures.is_some());
+        let scores = match ended && device(first) != device(second) {
+            true => (None, None),
+            false => (score(&decision.challenger), score(&decision.incumbent)),
+        };
         match scores {
             (Some(ours), Some(theirs)) => decision.take(metric, noise, [ours, theirs]),
             _ if runs.iter().any(|(_, entry)| entry.observation.outcome.is_none()) => decision.pending += 1,

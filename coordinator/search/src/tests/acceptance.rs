@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ar_common::{Block, Config, Direction, Fate, Metric, Outcome, Verdict};
+use ar_common::{Block, Config, Device, Direction, Fate, Measures, Metric, Outcome, Verdict};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -145,6 +145,23 @@ fn a_challenger_that_fails_makes_room_for_the_next() {
     assert_eq!(fates[0], ("o1", Fate::Dropped, 2), "{fates:?}");
     assert!(fates.contains(&("o2", Fate::Kept, 0)), "{fates:?}");
     assert_eq!(verdict.winner.get("d0"), Some("o2"), "{}", verdict.text);
+}
+
+#[test]
+fn runs_on_two_devices_are_not_compared() {
+    let mut lab = training(&[3], 5, 8);
+    let verdict = study(&mut lab, 1, |o| {
+        let good = o.config.get("d0") != Some("base");
+        let Outcome::Done(measures) = done(vec![score(&o.config, 12.0) + noise(3, o)]) else { panic!() };
+        // The challenger is always moved to another one, which is faster.
+        let device = Device { class: "GPU".into(), ids: vec![if good { "b" } else { "a" }.to_owned()] };
+        Outcome::Done(Measures { device: Some(Box::new(device)), ..measures })
+    });
+    assert!(!verdict.beats_base, "{}", verdict.text);
+    assert!(
+        verdict.decisions.iter().all(|d| (d.pairs, d.lost, d.fate) == (0, 2, Fate::Dropped)),
+        "{verdict:?}"
+    );
 }
 
 #[test]
