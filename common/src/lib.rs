@@ -41,4 +41,4 @@ pub use spec::{Limits, SearchSpec, Splits, StudySpec, TabularSpec};
 pub use time::Millis;
 pub use tree::{EntryKind, Tree, TreeEntry};
 pub use verdict::{Compared, Decision, Fate, Verdict};
-pub use workload::{BudgetBy, Pin, Site, Tabular, Training, Workload};
+pub use workload::{BudgetBy, Pin, Site, Tabular, Training, Variants, Workload};

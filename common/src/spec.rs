@@ -11,7 +11,7 @@ use crate::metric::{Metric, Task};
 use crate::racing::Race;
 use crate::sampler::Sampler;
 use crate::space::Space;
-use crate::workload::{BudgetBy, Pin, Site, Tabular, Training, Workload};
+use crate::workload::{BudgetBy, Pin, Site, Tabular, Training, Variants, Workload};
 
 /// One search: what is searched, on what, judged by what, for how long.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -279,6 +279,8 @@ struct TrainingIdentity<'a> {
     sites: &'a [Site],
     #[serde(skip_serializing_if = "<[Pin]>::is_empty")]
     pins: &'a [Pin],
+    #[serde(skip_serializing_if = "<[Variants]>::is_empty")]
+    variants: &'a [Variants],
     seed: u64,
     space: &'a Space,
 }
@@ -329,6 +331,7 @@ impl StudySpec {
             protect: &training.protect,
             sites: &training.sites,
             pins: &training.pins,
+            variants: &training.variants,
             seed: self.seed,
             space: &self.space,
         }

@@ -63,6 +63,21 @@ pub struct Training {
     /// Constants that have another value in every run, that of the base included.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pins: Vec<Pin>,
+    /// Slots whose options are whole files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub variants: Vec<Variants>,
+}
+
+/// A file of the project that others may stand in for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Variants {
+    /// The slot.
+    pub dimension: String,
+    /// The file, relative to the project: the option `base`.
+    pub file: String,
+    /// The file of the project that stands in its place, by option.
+    pub options: BTreeMap<String, String>,
 }
 
 /// A constant that is set for the whole study.
@@ -119,6 +134,7 @@ impl Training {
     /// file.
     pub fn changes(&self, config: &Config) -> BTreeMap<&str, Vec<(Range<usize>, String)>> {
         let mut changes: BTreeMap<&str, Vec<(Range<usize>, String)>> = BTreeMap::new();
+        let replaced = self.replaced(config);
         for site in &self.sites {
             let text = config.get(&site.dimension).and_then(|option| site.texts.get(option));
             if let Some(text) = text {
@@ -131,8 +147,19 @@ impl Training {
         if let BudgetBy::Constant { file, start, end } = &self.budget_by {
             changes.entry(file).or_default().push((*start..*end, self.budget_seconds.to_string()));
         }
+        // What is written into a file does not fit another one that stands in its place.
+        changes.retain(|file, _| !replaced.contains_key(file));
         changes.values_mut().for_each(|of_file| of_file.sort_by_key(|(range, _)| range.start));
         changes
+    }
+
+    /// The files in whose place others stand in a configuration, each with that other one.
+    pub fn replaced(&self, config: &Config) -> BTreeMap<&str, &str> {
+        let pairs = self.variants.iter().filter_map(|variants| {
+            let option = config.get(&variants.dimension)?;
+            Some((variants.file.as_str(), variants.options.get(option)?.as_str()))
+        });
+        pairs.collect()
     }
 
     /// Seconds after which a run is ended, whatever it says.
@@ -178,6 +205,7 @@ mod tests {
             metric_regex: None,
             evaluate: None,
             pins: vec![],
+            variants: vec![],
             protect: vec![],
             sites: vec![site("LR", 12, 15, "0.25"), site("D", 4, 5, "12")],
         }

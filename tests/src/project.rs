@@ -56,8 +56,9 @@ impl Project {
     /// # Panics
     /// When it cannot be written.
     pub fn write(&self, path: &str, text: &str) {
-        fs::create_dir_all(self.root()).unwrap();
-        fs::write(self.root().join(path), text).unwrap();
+        let to = self.root().join(path);
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::write(to, text).unwrap();
     }
 
     /// Every file of the user's tree with its content.

@@ -178,6 +178,44 @@ fn a_pinned_constant_has_its_value_in_every_run_and_in_what_is_handed_over() {
 }
 
 #[test]
+fn files_in_variants_are_options_of_a_slot_and_an_edited_one_is_another_study() {
+    let script = "printf -- '---\\nval_bpb: %s\\n' $(sed -n 's/^LOSS = //p' optimizer.py)\n";
+    let project = Project::new(script);
+    project.write("optimizer.py", "LOSS = 0.5\n");
+    project.write("variants/optimizer/sgd_plain.py", "LOSS = 0.7\n");
+    project.write("variants/optimizer/lion.py", "# better\r\nLOSS = 0.25\n");
+    let flags = ["--edit", "optimizer.py", "--no-knob", "LOSS", "--budget", "12", "--rounds", "1"];
+    let ended = project.run(&flags);
+    assert_eq!(ended.status.code(), Some(0), "{}", run::stderr(&ended));
+    let results = project.results();
+    let scores: BTreeMap<&str, f64> = results["experiments"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|e| (e["config"]["optimizer"].as_str().unwrap(), e["score"].as_f64().unwrap()))
+        .collect();
+    assert_eq!(scores, [("base", 0.5), ("lion", 0.25), ("sgd_plain", 0.7)].into());
+    assert_eq!(results["verdict"]["winner"]["optimizer"], "lion", "{}", results["verdict"]["text"]);
+    let first = project.results_folder();
+    let best = fs::read_to_string(first.join("best/optimizer.py")).unwrap();
+    assert_eq!(best, "# better\r\nLOSS = 0.25\n");
+    let shown = std::process::Command::new("git")
+        .arg("--git-dir")
+        .arg(first.join("repository.git"))
+        .args(["show", "HEAD:optimizer.py"])
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&shown.stdout), best);
+    // A stale score is never taken for that of an edited file.
+    project.write("variants/optimizer/lion.py", "LOSS = 0.9\n");
+    fs::remove_file(first.join("results.json")).unwrap();
+    assert_eq!(project.run(&flags).status.code(), Some(0));
+    let results = project.results();
+    assert_ne!(project.results_folder(), first);
+    assert_eq!(results["verdict"]["winner"]["optimizer"], "base", "{}", results["verdict"]["text"]);
+}
+
+#[test]
 fn a_bad_metric_is_an_outcome_with_a_reason() {
     let cases = [
         ("echo FAIL", "no metric", "FAIL"),
@@ -368,6 +406,14 @@ fn what_cannot_be_searched_is_one_line_and_nothing_is_written() {
     refused(&nothing, &["--knob", "MISSING=1..9"], "MISSING");
     refused(&nothing, &["--knob", "LR=9..1"], "LR");
     refused(&nothing, &["--no-knob", "LR"], "no constant that can be searched");
+    refused(
+        &|root| {
+            fs::create_dir_all(root.join("variants/gone")).unwrap();
+            fs::write(root.join("variants/gone/a.py"), "x = 1\n").unwrap();
+        },
+        &[],
+        "variants/gone: the project has no `gone.py`",
+    );
     refused(&nothing, &["--pin", "LR=0.1"], "--pin leaves no constant to search");
     refused(&nothing, &["--pin", "LR=0.1|0.2"], "give one value");
     refused(&nothing, &["--pin", "SEED=2"], "seed");

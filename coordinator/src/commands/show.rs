@@ -144,6 +144,15 @@ fn knobs(project: &Project) -> Vec<String> {
     let mut lines =
         vec!["knobs     what is searched; --knob NAME=RANGE and --no-knob NAME change it".to_owned()];
     lines.extend(columns(&rows));
+    for (variants, _) in &project.variants {
+        let options: Vec<&str> = variants.options.keys().map(String::as_str).collect();
+        lines.push(format!(
+            "slot      {} ({}): base, {}",
+            variants.dimension,
+            variants.file,
+            options.join(", ")
+        ));
+    }
     for (file, constant) in &project.unsearched {
         lines.push(format!("left out  {file}:{} {}: {}", constant.line, constant.name, constant.why));
     }

@@ -4,6 +4,7 @@ mod project;
 mod snapshot;
 mod steer;
 mod table;
+mod variants;
 
 use std::path::{Path, PathBuf};
 

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use ar_common::{
-    Budget, BudgetBy, Constraints, Digest, Direction, EntryKind, Limits, Metric, SearchSpec, Site, Space,
-    StudySpec, Training, TreeEntry, Workload,
+    Budget, BudgetBy, Constraints, Digest, Dimension, Direction, EntryKind, Limits, Metric, SearchSpec, Site,
+    Space, StudySpec, Training, TreeEntry, Variants, Workload,
 };
 use ar_net::BlobStore;
 use ar_source::{Constant, KnobFlag, Knobbed, Language};
 
 use super::snapshot::Snapshot;
-use super::{Intake, IntakeError, Subject, name_of, steer};
+use super::{Intake, IntakeError, Subject, name_of, steer, variants};
 use crate::cli::{RunArgs, TrainArgs};
 use crate::local::{JOB, Job};
 
@@ -60,6 +60,8 @@ pub struct Project {
     snapshot: Snapshot,
     /// What is searched, in the order of the files.
     pub knobs: Vec<(String, Knobbed)>,
+    /// Slots whose options are whole files.
+    pub variants: Vec<(Variants, Dimension)>,
     /// Constants that are not searched: file, name, why.
     pub unsearched: Vec<(String, ar_source::Unsearched)>,
 }
@@ -80,7 +82,8 @@ pub(super) fn from_flags(args: &RunArgs) -> Result<Intake, IntakeError> {
         }
     };
     let edit = if train.edit.is_empty() { vec![SCRIPT.to_owned()] } else { train.edit.clone() };
-    let (mut knobs, mut unsearched) = knobs(train, &snapshot, &edit)?;
+    let slots = variants::find(&snapshot.entries)?;
+    let (mut knobs, mut unsearched) = knobs(train, &snapshot, &edit, !slots.is_empty())?;
     let pins = steer::pin(&mut knobs, &mut unsearched, &train.pin)?;
     let budget_seconds = train.time_budget.map_or(BUDGET_SECONDS, |budget| budget.as_secs_f64());
     let startup = train.startup.map(|startup| startup.as_secs_f64());
@@ -107,6 +110,15 @@ pub(super) fn from_flags(args: &RunArgs) -> Result<Intake, IntakeError> {
         dimensions: knobs.iter().map(|(_, knob)| knob.dimension.clone()).collect(),
         ..Space::default()
     };
+    let budget_by = budget_by(train, &snapshot)?;
+    let mut fixed: Vec<(&str, &str)> = protect.iter().map(|path| (path.as_str(), "protected")).collect();
+    if let BudgetBy::Constant { file, .. } = &budget_by {
+        fixed.push((file, "where the budget is written"));
+    }
+    fixed.extend(pins.iter().map(|pin| (pin.file.as_str(), "where a pin is written")));
+    let named: Vec<(String, String)> =
+        knobs.iter().map(|(file, knob)| (file.clone(), knob.dimension.name.clone())).collect();
+    variants::take(&mut space, &slots, &named, &fixed)?;
     space.validate().map_err(|error| flag(error.to_string()))?;
     steer::forbid(&mut space, &args.forbid)?;
     let training = Training {
@@ -116,12 +128,13 @@ pub(super) fn from_flags(args: &RunArgs) -> Result<Intake, IntakeError> {
         edit,
         budget_seconds,
         startup_seconds: startup.unwrap_or(STARTUP_SECONDS.max(budget_seconds)),
-        budget_by: budget_by(train, &snapshot)?,
+        budget_by,
         metric_regex: train.metric_regex.clone(),
         evaluate: train.evaluate.clone(),
         protect,
         sites: knobs.iter().map(site).collect(),
         pins,
+        variants: slots.iter().map(|(variants, _)| variants.clone()).collect(),
     };
     let spec = StudySpec {
         version: StudySpec::VERSION,
@@ -147,7 +160,10 @@ pub(super) fn from_flags(args: &RunArgs) -> Result<Intake, IntakeError> {
         },
         space,
     };
-    Ok(Intake { spec, subject: Subject::Project(Box::new(Project { snapshot, knobs, unsearched })) })
+    Ok(Intake {
+        spec,
+        subject: Subject::Project(Box::new(Project { snapshot, knobs, variants: slots, unsearched })),
+    })
 }
 
 /// Takes the `study.toml` of a project. Budget and limits given as flags weigh more than those in the file.
@@ -175,7 +191,7 @@ pub(super) fn from_study(args: &RunArgs, mut spec: StudySpec) -> Result<Intake, 
     if !args.enqueue.is_empty() {
         spec.search.enqueue = steer::enqueue(&spec.space, &args.enqueue)?;
     }
-    let project = Project { snapshot, knobs: Vec::new(), unsearched: Vec::new() };
+    let project = Project { snapshot, knobs: Vec::new(), variants: Vec::new(), unsearched: Vec::new() };
     Ok(Intake { spec, subject: Subject::Project(Box::new(project)) })
 }
 
@@ -223,7 +239,12 @@ fn constants(snapshot: &Snapshot, path: &str) -> Result<Vec<Constant>, IntakeErr
 
 type Found = (Vec<(String, Knobbed)>, Vec<(String, ar_source::Unsearched)>);
 
-fn knobs(train: &TrainArgs, snapshot: &Snapshot, edit: &[String]) -> Result<Found, IntakeError> {
+fn knobs(
+    train: &TrainArgs,
+    snapshot: &Snapshot,
+    edit: &[String],
+    has_slots: bool,
+) -> Result<Found, IntakeError> {
     let parse = |text: &String| KnobFlag::parse(text).map_err(|error| flag(format!("--knob {error}")));
     let mut asked: Vec<KnobFlag> = train.knob.iter().map(parse).collect::<Result<_, _>>()?;
     // A constant that is pinned is one with a single choice.
@@ -251,7 +272,7 @@ fn knobs(train: &TrainArgs, snapshot: &Snapshot, edit: &[String]) -> Result<Foun
         let left = ar_source::unsearched(constants, &here, &train.no_knob);
         unsearched.extend(left.into_iter().map(|constant| ((*path).clone(), constant)));
     }
-    if all.is_empty() {
+    if all.is_empty() && !has_slots {
         return Err(flag(format!(
             "{} has no constant that can be searched; write one at the top level, like `LR = 0.01`, or name another file with --edit",
             edit.join(", ")

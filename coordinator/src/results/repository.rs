@@ -192,10 +192,18 @@ impl Project<'_> {
             begin(&mut out, head, n + 2, seconds.unwrap_or(0), &commit.message)?;
             writeln!(out, "from :{}", n + 1)?;
             let changes = self.training.changes(commit.config);
+            let replaced = self.training.replaced(commit.config);
             for path in self.changed() {
-                let entry = self.entries.get(path);
-                let entry =
-                    entry.ok_or_else(|| io::Error::other(format!("the stored project has no {path}")))?;
+                let named = |path: &str| {
+                    let entry = self.entries.get(path).copied();
+                    entry.ok_or_else(|| io::Error::other(format!("the stored project has no {path}")))
+                };
+                if let Some(other) = replaced.get(path) {
+                    let content = self.blobs.read(&named(other)?.digest).map_err(io::Error::other)?;
+                    self.file(&mut out, path, named(path)?, &content)?;
+                    continue;
+                }
+                let entry = named(path)?;
                 let content = self.blobs.read(&entry.digest).map_err(io::Error::other)?;
                 let made = std::str::from_utf8(&content).ok().and_then(|text| {
                     workload::spliced(text, changes.get(path).map(Vec::as_slice).unwrap_or_default())
@@ -215,6 +223,8 @@ impl Project<'_> {
         if let workload::BudgetBy::Constant { file, .. } = &self.training.budget_by {
             files.insert(file);
         }
+        files.extend(self.training.pins.iter().map(|pin| pin.file.as_str()));
+        files.extend(self.training.variants.iter().map(|variants| variants.file.as_str()));
         files
     }
 

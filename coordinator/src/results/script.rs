@@ -1,5 +1,6 @@
 //! What a training study hands over: the searched files with the winner's values written in.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
@@ -19,8 +20,11 @@ pub(super) fn write(
 ) -> io::Result<()> {
     let tree = blobs.read_tree(tree).map_err(io::Error::other)?;
     let changes = training.changes(config);
-    for path in &training.edit {
-        let whole = format!("project/{path}");
+    let replaced = training.replaced(config);
+    let files: BTreeSet<&String> =
+        training.edit.iter().chain(training.variants.iter().map(|variants| &variants.file)).collect();
+    for path in files {
+        let whole = format!("project/{}", replaced.get(path.as_str()).copied().unwrap_or(path));
         let entry = tree.entries.iter().find(|entry| entry.path == whole);
         let entry = entry.ok_or_else(|| io::Error::other(format!("the stored project has no {path}")))?;
         let content = blobs.read(&entry.digest).map_err(io::Error::other)?;

@@ -18,7 +18,7 @@ pub(crate) enum WorkspaceError {
     Blob(#[from] BlobError),
     #[error("cannot write {path}: {source}")]
     Io { path: PathBuf, source: io::Error },
-    #[error("the project has no file `{0}`, in which a value is to be written; submit the study again")]
+    #[error("the project has no file `{0}`, which a configuration needs; submit the study again")]
     NoFile(String),
     #[error("the values do not fit `{0}`; submit the study again")]
     DoesNotFit(String),
@@ -54,6 +54,7 @@ pub(crate) fn make(
     }
     fs::create_dir_all(folder).map_err(io_error(folder))?;
     let changes = training.changes(config);
+    let replaced = training.replaced(config);
     let mut unchanged = changes.keys().copied().collect::<std::collections::BTreeSet<_>>();
     for (path, entry) in files(tree) {
         let to = folder.join(path);
@@ -75,7 +76,10 @@ pub(crate) fn make(
                 fs::write(&to, made).map_err(io_error(&to))?;
             }
             // A project may hold data of any size, so what is not rewritten is not read either.
-            None => blobs.lay_out(&entry.digest, &to)?,
+            None => {
+                let other = replaced.get(path).map(|other| named(tree, other)).transpose()?;
+                blobs.lay_out(&other.unwrap_or(entry).digest, &to)?;
+            }
         }
         if entry.kind == EntryKind::Executable {
             fs::set_permissions(&to, fs::Permissions::from_mode(0o755)).map_err(io_error(&to))?;
@@ -85,6 +89,12 @@ pub(crate) fn make(
         Some(missing) => Err(WorkspaceError::NoFile((*missing).to_owned())),
         None => Ok(()),
     }
+}
+
+/// A file of the project.
+fn named<'t>(tree: &'t Tree, path: &str) -> Result<&'t TreeEntry, WorkspaceError> {
+    let found = files(tree).find(|(known, _)| *known == path);
+    found.map(|(_, entry)| entry).ok_or_else(|| WorkspaceError::NoFile(path.to_owned()))
 }
 
 /// Compares every blob of the project with its name: once for all attempts of this start, which copy them unread.
@@ -154,6 +164,7 @@ mod tests {
             evaluate: None,
             protect: vec!["raw.bin".into(), "data".into()],
             pins: vec![],
+            variants: vec![],
             sites: vec![Site {
                 dimension: "LR".into(),
                 file: "train.py".into(),

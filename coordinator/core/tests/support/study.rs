@@ -61,6 +61,7 @@ pub(crate) fn training(seed: u64) -> StudySpec {
         protect: vec![],
         sites: vec![],
         pins: vec![],
+        variants: vec![],
     });
     StudySpec { workload, ..spec(seed) }
 }
