@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use ar_common::{
-    Budget, BudgetBy, Constraints, Digest, Dimension, Direction, EntryKind, Limits, Metric, SearchSpec, Site,
-    Space, StudySpec, Training, TreeEntry, Variants, Workload,
+    Budget, BudgetBy, Constraints, Digest, Dimension, Direction, EntryKind, Limits, Metric, Pin, SearchSpec,
+    Site, Space, StudySpec, Training, TreeEntry, Variants, Workload,
 };
 use ar_net::BlobStore;
 use ar_source::{Constant, KnobFlag, Knobbed, Language};
@@ -87,35 +87,14 @@ pub(super) fn from_flags(args: &RunArgs) -> Result<Intake, IntakeError> {
     let pins = steer::pin(&mut knobs, &mut unsearched, &train.pin)?;
     let budget_seconds = train.time_budget.map_or(BUDGET_SECONDS, |budget| budget.as_secs_f64());
     let startup = train.startup.map(|startup| startup.as_secs_f64());
-    let protect = match train.protect.is_empty() {
-        false => train.protect.clone(),
-        true => FIXED
-            .into_iter()
-            .filter(|path| has(path) && !edit.iter().any(|e| e == path))
-            .map(str::to_owned)
-            .collect(),
-    };
-    if let Some(missing) = protect.iter().find(|path| !has(path)) {
-        return Err(flag(format!("--protect {missing}: the project has no such file")));
-    }
-    if let Some(Err(error)) = train.metric_regex.as_deref().map(regex::Regex::new) {
-        // The parser draws an arrow below the text, over several lines.
-        let text = error.to_string();
-        return Err(flag(format!(
-            "--metric-regex is not valid: {}",
-            text.lines().last().unwrap_or_default()
-        )));
-    }
+    let protect = protected(train, has, &edit)?;
+    check_regex(train)?;
     let mut space = Space {
         dimensions: knobs.iter().map(|(_, knob)| knob.dimension.clone()).collect(),
         ..Space::default()
     };
     let budget_by = budget_by(train, &snapshot)?;
-    let mut fixed: Vec<(&str, &str)> = protect.iter().map(|path| (path.as_str(), "protected")).collect();
-    if let BudgetBy::Constant { file, .. } = &budget_by {
-        fixed.push((file, "where the budget is written"));
-    }
-    fixed.extend(pins.iter().map(|pin| (pin.file.as_str(), "where a pin is written")));
+    let fixed = fixed(&protect, &budget_by, &pins);
     let named: Vec<(String, String)> =
         knobs.iter().map(|(file, knob)| (file.clone(), knob.dimension.name.clone())).collect();
     variants::take(&mut space, &slots, &named, &fixed)?;
@@ -164,6 +143,52 @@ pub(super) fn from_flags(args: &RunArgs) -> Result<Intake, IntakeError> {
         spec,
         subject: Subject::Project(Box::new(Project { snapshot, knobs, variants: slots, unsearched })),
     })
+}
+
+/// The files that no run may change.
+fn protected(
+    train: &TrainArgs,
+    has: impl Fn(&str) -> bool,
+    edit: &[String],
+) -> Result<Vec<String>, IntakeError> {
+    let protect = match train.protect.is_empty() {
+        false => train.protect.clone(),
+        true => FIXED
+            .into_iter()
+            .filter(|path| has(path) && !edit.iter().any(|e| e == path))
+            .map(str::to_owned)
+            .collect(),
+    };
+    if let Some(missing) = protect.iter().find(|path| !has(path)) {
+        return Err(flag(format!("--protect {missing}: the project has no such file")));
+    }
+    Ok(protect)
+}
+
+fn check_regex(train: &TrainArgs) -> Result<(), IntakeError> {
+    if let Some(Err(error)) = train.metric_regex.as_deref().map(regex::Regex::new) {
+        // The parser draws an arrow below the text, over several lines.
+        let text = error.to_string();
+        return Err(flag(format!(
+            "--metric-regex is not valid: {}",
+            text.lines().last().unwrap_or_default()
+        )));
+    }
+    Ok(())
+}
+
+/// Files in whose place no other may stand, each with the reason.
+fn fixed<'a>(
+    protect: &'a [String],
+    budget_by: &'a BudgetBy,
+    pins: &'a [Pin],
+) -> Vec<(&'a str, &'static str)> {
+    let mut fixed: Vec<(&str, &str)> = protect.iter().map(|path| (path.as_str(), "protected")).collect();
+    if let BudgetBy::Constant { file, .. } = budget_by {
+        fixed.push((file, "where the budget is written"));
+    }
+    fixed.extend(pins.iter().map(|pin| (pin.file.as_str(), "where a pin is written")));
+    fixed
 }
 
 /// Takes the `study.toml` of a project. Budget and limits given as flags weigh more than those in the file.
