@@ -25,6 +25,8 @@ pub enum Command {
     Results(ResultsArgs),
     /// Say what a study teaches: which slots matter, what options do, alone and together
     Explain(ExplainArgs),
+    /// Run what a training study kept again beside its base, with more time for each run
+    Promote(PromoteArgs),
     /// List the studies of a folder
     List(ListArgs),
     /// Predict with the model that a study handed over
@@ -248,6 +250,35 @@ fn direction(text: &str) -> Result<ar_common::Direction, String> {
         "maximize" => Ok(ar_common::Direction::Maximize),
         _ => Err(format!("`{text}` is neither minimize nor maximize")),
     }
+}
+
+/// Flags of `promote`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  ar-coordinator promote my-project --times 4")]
+pub struct PromoteArgs {
+    /// A study: its name, its folder, or the first digits of its id
+    pub study: String,
+    /// How many times the study's time a run may train
+    #[arg(long, value_name = "N", default_value_t = 4.0, value_parser = amount)]
+    pub times: f64,
+    /// Runs in all; more of them go on where fewer ended
+    #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u32).range(12..=1_000))]
+    pub budget: u32,
+    /// Runs at once [default: one for each set of GPUs, else 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub slots: Option<u32>,
+    /// GPUs of one run, as for `run`
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=64))]
+    pub gpus_per_experiment: Option<u32>,
+    /// Your own Python, as for `run`
+    #[arg(long, value_name = "PATH")]
+    pub python: Option<PathBuf>,
+    /// Folder with the store and the results
+    #[arg(long, value_name = "DIR", default_value = "autoresearch")]
+    pub out: PathBuf,
+    /// Print results.json at the end, and nothing else, to standard output
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Flags of `results`.

@@ -26,6 +26,7 @@ pub fn execute(command: Command) -> Exit {
     let exit = runtime.block_on(async {
         match command {
             Command::Run(args) => run::run(*args).await,
+            Command::Promote(args) => run::promote(args).await,
             Command::Results(args) => print(commands::results::results(
                 &args.out,
                 &args.study,

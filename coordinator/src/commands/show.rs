@@ -57,6 +57,14 @@ fn lines(hardware: &Hardware, slots: Slots, intake: &Intake) -> Vec<String> {
             lines.extend(knobs(project));
             lines.extend(space(&intake.spec));
         }
+        (Subject::Stored(stored), Workload::Training(training)) => {
+            lines.push(format!("promoted  {}", stored.winner));
+            lines.push(format!(
+                "time      {} s to train; {} runs in all, in pairs with the base",
+                training.budget_seconds,
+                intake.spec.budget.total()
+            ));
+        }
         _ => {}
     }
     lines

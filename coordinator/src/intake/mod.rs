@@ -1,6 +1,7 @@
 //! From flags or a `study.toml` to one [`StudySpec`] and the files that its attempts need.
 
 mod project;
+mod promoted;
 mod snapshot;
 mod steer;
 mod table;
@@ -16,6 +17,7 @@ use crate::cli::RunArgs;
 use crate::data::DataError;
 
 pub use project::Project;
+pub use promoted::{Stored, promoted};
 pub use snapshot::ProjectError;
 pub use table::Table;
 
@@ -35,6 +37,8 @@ pub enum Subject {
     Table(Box<Table>),
     /// A folder with a training script.
     Project(Box<Project>),
+    /// What another study kept.
+    Stored(Box<Stored>),
 }
 
 /// Why there is no study. Each line says what to do.
@@ -133,6 +137,7 @@ impl Intake {
         match &self.subject {
             Subject::Table(table) => table.store(&self.spec, blobs),
             Subject::Project(project) => project.store(&self.spec, blobs),
+            Subject::Stored(stored) => stored.store(&self.spec, blobs),
         }
     }
 
@@ -140,7 +145,7 @@ impl Intake {
     pub fn rows(&self) -> Option<u64> {
         match &self.subject {
             Subject::Table(table) => Some(table.profile.rows as u64),
-            Subject::Project(_) => None,
+            Subject::Project(_) | Subject::Stored(_) => None,
         }
     }
 }

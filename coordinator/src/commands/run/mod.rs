@@ -3,11 +3,12 @@
 
 mod branch;
 mod place;
+mod promote;
 mod publish;
 mod watch;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ar_common::StudyId;
 use ar_core::{Finish, Input, State};
@@ -28,6 +29,7 @@ use crate::{rpc, summary};
 
 use branch::{BranchError, Repository};
 use place::Place;
+pub(super) use promote::promote;
 use publish::Publisher;
 use watch::{Ending, Watch};
 
@@ -66,6 +68,12 @@ enum RunError {
     #[error("cannot write the results to {} ({source}); the store has them: free the folder and run the same command again", path.display())]
     Results { path: PathBuf, source: io::Error },
     #[error(transparent)]
+    Find(#[from] results::FindError),
+    #[error("the store has no study `{0}`, only its results; run it again")]
+    NotInStore(String),
+    #[error("`{0}` has not ended; run it to its end first, by the same command")]
+    NotEnded(String),
+    #[error(transparent)]
     Branch(#[from] BranchError),
     #[error(transparent)]
     Ended(#[from] Ended),
@@ -83,6 +91,9 @@ impl RunError {
             | Self::Folder { .. }
             | Self::NotReady(_)
             | Self::Results { .. }
+            | Self::Find(_)
+            | Self::NotInStore(_)
+            | Self::NotEnded(_)
             | Self::Branch(_) => Exit::BadInput,
             Self::Journal(_) | Self::Actor(ActorError::Journal(_)) | Self::WorkerFolder(_) => Exit::Store,
             Self::Blob(BlobError::Io { .. }) => Exit::Store,
@@ -103,7 +114,6 @@ pub(super) async fn run(args: RunArgs) -> Exit {
 }
 
 async fn execute(args: &RunArgs) -> Result<Exit, RunError> {
-    let console = Console::new(args.json);
     let intake = intake::compile(args)?;
     if args.dry_run {
         say(toml::to_string(&intake.spec)?.trim_end());
@@ -116,22 +126,47 @@ async fn execute(args: &RunArgs) -> Result<Exit, RunError> {
         }
         _ => None,
     };
-    let hardware = local::hardware();
-    let gpus = args.training.gpus_per_experiment;
-    let slots = match intake.spec.training() {
-        Some(_) => local::training_slots(&hardware, gpus, args.slots)?,
-        None => args.slots.unwrap_or(hardware.cores).max(1),
+    let conditions = Conditions {
+        out: &args.out,
+        json: args.json,
+        slots: args.slots,
+        gpus: args.training.gpus_per_experiment,
+        python: args.python.as_deref(),
+        keep_failed: args.training.keep_failed,
+        repository,
     };
-    show::study(console, &hardware, Slots { count: slots, gpus }, &intake);
+    carry_out(&conditions, &intake).await
+}
 
-    let place = Place::open(&args.out)?;
+/// How a study is run, whatever it is.
+struct Conditions<'a> {
+    out: &'a Path,
+    json: bool,
+    slots: Option<u32>,
+    gpus: Option<u32>,
+    python: Option<&'a Path>,
+    keep_failed: bool,
+    repository: Option<Repository>,
+}
+
+/// Runs a study to its end and tells what came out.
+async fn carry_out(on: &Conditions<'_>, intake: &Intake) -> Result<Exit, RunError> {
+    let console = Console::new(on.json);
+    let hardware = local::hardware();
+    let slots = match intake.spec.training() {
+        Some(_) => local::training_slots(&hardware, on.gpus, on.slots)?,
+        None => on.slots.unwrap_or(hardware.cores).max(1),
+    };
+    show::study(console, &hardware, Slots { count: slots, gpus: on.gpus }, intake);
+
+    let place = Place::open(on.out)?;
     let tree = intake.store(&place.blobs)?;
     let study = intake.spec.id();
     let mut journal = place.journal()?;
     let known = journal.replay()?;
     let rows = intake.rows();
-    let tell = |state: &State| report(args, console, &place, repository.as_ref(), state, &study, rows);
-    if is_answered(&known, &study, &intake) {
+    let tell = |state: &State| report(on, console, &place, state, &study, rows);
+    if is_answered(&known, &study, intake) {
         console
             .line("this study has ended before; raise --rounds, --budget or --time-limit to go on with it");
         return tell(&known);
@@ -145,11 +180,11 @@ async fn execute(args: &RunArgs) -> Result<Exit, RunError> {
         token_file: place.token_file.clone(),
         folder: place.worker.clone(),
         slots: Some(slots),
-        gpus_per_experiment: gpus,
-        python: args.python.clone(),
-        keep_failed: args.training.keep_failed.then(|| place.failed.clone()),
+        gpus_per_experiment: on.gpus,
+        python: on.python.map(Path::to_owned),
+        keep_failed: on.keep_failed.then(|| place.failed.clone()),
     };
-    let publisher = Publisher::new(args.out.clone(), place.blobs.clone(), study.clone(), rows);
+    let publisher = Publisher::new(on.out.to_owned(), place.blobs.clone(), study.clone(), rows);
     let mut watch = Watch::new(console, state, &intake.spec, slots, publisher);
     let ended = watch.follow(&coordinator, events, &worker).await;
     let state = watch.into_state();
@@ -177,10 +212,9 @@ fn is_answered(state: &State, study: &StudyId, intake: &Intake) -> bool {
 
 /// Writes the results folder and tells what came out.
 fn report(
-    args: &RunArgs,
+    on: &Conditions<'_>,
     console: Console,
     place: &Place,
-    repository: Option<&Repository>,
     state: &State,
     study: &StudyId,
     rows: Option<u64>,
@@ -189,15 +223,15 @@ fn report(
         return Ok(Exit::Interrupted);
     };
     let report = report.with_rows(rows);
-    let folder = args.out.join(results::folder_name(&report));
+    let folder = on.out.join(results::folder_name(&report));
     results::write(&folder, &report, state, &place.blobs)
         .map_err(|source| RunError::Results { path: folder.clone(), source })?;
     console.line("");
-    console.line(&summary::text(&report, &folder, &args.out, console.width()));
-    if args.json {
+    console.line(&summary::text(&report, &folder, on.out, console.width()));
+    if on.json {
         say(&report.to_json());
     }
-    if let Some(repository) = repository {
+    if let Some(repository) = &on.repository {
         let branch = repository.fetch(&folder.join(results::REPOSITORY))?;
         console.line(&format!("branch    {branch} of the project's repository"));
     }
