@@ -18,11 +18,13 @@ pub(crate) fn partner<'a>(
 ) -> Option<&'a Experiment> {
     study.spec.training()?;
     let this = state.experiment(experiment)?;
-    let is_fresh = this.block != Block::FIRST && this.block.counts();
+    if this.block == Block::FIRST || !this.block.counts() {
+        return None;
+    }
     // Pairs are planned together: it is near the end, and not far before this one.
     let before = study.experiments.iter().rev().skip_while(|id| **id >= experiment);
     let mut before = before.filter_map(|id| state.experiment(*id));
-    before.find(|other| is_fresh && other.block == this.block)
+    before.find(|other| other.block == this.block)
 }
 
 /// The devices on which the run beside which this one runs ran: this one is to have the same.

@@ -23,6 +23,7 @@ mod grid;
 mod history;
 mod insight;
 mod marginals;
+mod memory;
 mod modes;
 mod paired;
 pub mod pareto;
@@ -40,12 +41,11 @@ use ar_common::{
     Block, Budget, Config, Constraints, ExperimentId, Member, Metric, Mode, Outcome, Race, Sampler,
     SearchSpec, Space, Verdict,
 };
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 
 pub use contributions::{Contribution, Ranked, contributions, ranking};
 pub use coverage::uncovered;
 pub use insight::{COVERAGE, Effect, Explanation, Importance, Interaction, Pruned, Status, Triple};
+pub use memory::Search;
 pub use paired::{PairedTest, Prior, paired_test};
 pub use verdict::LEVEL;
 
@@ -54,10 +54,11 @@ use confirm::{Agenda, Replicate};
 use ensemble::Stage;
 use grid::{Grid, Point};
 use history::{History, Sample, whole};
-use insight::{Pair, Pruning};
+use insight::Pruning;
 use marginals::{Marginals, Reach};
+use memory::{generator, modelled};
 use modes::Progress;
-use surrogate::{Below, Score, Surrogate};
+use surrogate::Below;
 
 /// Failures without a single success after which nothing more is tried: then it is not the options.
 const HOPELESS: usize = 12;
@@ -158,90 +159,6 @@ pub enum Plan {
 /// What to run next, up to `want` experiments, or how the study ends. A pure function of its arguments.
 pub fn plan(problem: &Problem<'_>, history: &[Observation], want: usize) -> Plan {
     Search::default().plan(problem, history, want)
-}
-
-/// A search that remembers what it worked out for the last plan. What it plans is what [`plan`] would, sooner.
-#[derive(Debug, Default)]
-pub struct Search {
-    /// For which space, and what.
-    surrogate: Option<(Space, Surrogate)>,
-    /// The same for what is told of pairs.
-    teacher: Option<(Space, Surrogate)>,
-}
-
-impl Search {
-    /// See [`plan`].
-    pub fn plan(&mut self, problem: &Problem<'_>, history: &[Observation], want: usize) -> Plan {
-        match next(self, problem, history, want.max(1)) {
-            Plan::Suggest(_) if want == 0 => Plan::Wait,
-            plan => plan,
-        }
-    }
-
-    /// The surrogate by which the search goes.
-    fn surrogate(&mut self, problem: &Problem<'_>, grid: &Grid<'_>, history: &History<'_>) -> Surrogate {
-        let last = taken(&mut self.surrogate, problem);
-        modelled(last, problem, (grid, Below::Near), history, &history.samples(grid, problem.metric))
-    }
-
-    /// The pairs that are worth measuring again.
-    fn claims(&mut self, problem: &Problem<'_>, grid: &Grid<'_>, history: &History<'_>) -> Vec<Pair> {
-        let last = taken(&mut self.teacher, problem);
-        let samples = history.samples(grid, problem.metric);
-        let teacher = modelled(last, problem, (grid, Below::Far), history, &samples);
-        let claims = insight::claims(grid, &teacher);
-        self.teacher = Some((problem.space.clone(), teacher));
-        claims
-    }
-
-    /// The configuration to be compared with the base.
-    fn candidate(&mut self, problem: &Problem<'_>, grid: &Grid<'_>, history: &History<'_>) -> Option<Point> {
-        let surrogate = self.surrogate(problem, grid, history);
-        let candidate = contenders::candidate(grid, history, problem.metric, &surrogate);
-        self.keep(problem.space, surrogate);
-        candidate
-    }
-
-    fn keep(&mut self, space: &Space, surrogate: Surrogate) {
-        self.surrogate = Some((space.clone(), surrogate));
-    }
-}
-
-/// What was kept, if it is for the same space.
-fn taken(kept: &mut Option<(Space, Surrogate)>, problem: &Problem<'_>) -> Option<Surrogate> {
-    kept.take().filter(|(space, _)| space == problem.space).map(|(_, last)| last)
-}
-
-/// A surrogate of `samples`; `last` saves work if it is of the same study.
-fn modelled(
-    last: Option<Surrogate>,
-    problem: &Problem<'_>,
-    (grid, below): (&Grid<'_>, Below),
-    history: &History<'_>,
-    samples: &[Sample],
-) -> Surrogate {
-    let scores: Vec<Score> =
-        samples.iter().map(|s| Score { point: s.point.clone(), value: s.value, weight: s.weight }).collect();
-    let pending: Vec<Point> = history.on_their_way().cloned().collect();
-    let in_sight = |n: usize| {
-        let model = Marginals::fit(grid, None, &samples[..n], Reach::Good);
-        candidates::in_sight(grid, &model, &mut generator(problem, n))
-    };
-    Surrogate::new(
-        last,
-        (grid, below),
-        &scores,
-        &pending,
-        |n| history.noise(grid, problem.metric, n),
-        in_sight,
-    )
-}
-
-/// The generator of the draws of a plan that rests on `scores` scores.
-fn generator(problem: &Problem<'_>, scores: usize) -> ChaCha8Rng {
-    let mut rng = ChaCha8Rng::seed_from_u64(problem.seed);
-    rng.set_stream(scores as u64);
-    rng
 }
 
 fn next(memory: &mut Search, problem: &Problem<'_>, history: &[Observation], want: usize) -> Plan {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use ar_common::space::BASE;
-use ar_common::{Dimension, OptionSpec, Space, TreeEntry, Variants};
+use ar_common::{Dimension, EntryKind, OptionSpec, Space, TreeEntry, Variants};
 
 use super::IntakeError;
 
@@ -49,6 +49,12 @@ fn read(
             && Path::new(&entry.path).file_name().is_some_and(|name| *name == *whole)
     };
     let places: Vec<&str> = entries.iter().filter(stands).map(|entry| entry.path.as_str()).collect();
+    let link = |path: &str| entries.iter().any(|entry| entry.path == path && entry.kind == EntryKind::Link);
+    if let Some(link) = places.iter().chain(files.iter().map(|(_, path)| path)).find(|path| link(path)) {
+        return Err(wrong(format!(
+            "`{link}` is a symbolic link, whose target would be another file there; copy it"
+        )));
+    }
     let [file] = places[..] else {
         return Err(wrong(match places.len() {
             0 => format!("the project has no `{whole}`, in whose place they could stand; that is their base"),
@@ -115,7 +121,7 @@ pub(super) fn take(
 
 #[cfg(test)]
 mod tests {
-    use ar_common::{Digest, EntryKind};
+    use ar_common::Digest;
 
     use super::*;
 
@@ -160,5 +166,11 @@ mod tests {
         assert!(refused(&["a/mlp.py", "b/mlp.py", "variants/mlp/a.py"]).contains("a/mlp.py, b/mlp.py"));
         assert!(refused(&["mlp.py", "variants/mlp/a.py", "variants/mlp/b.rs"]).contains("different endings"));
         assert!(refused(&["mlp.py", "variants/mlp/base.py"]).contains("another name"));
+        for link in ["mlp.py", "variants/mlp/a.py"] {
+            let mut project = entries(&["mlp.py", "variants/mlp/a.py"]);
+            project.iter_mut().filter(|e| e.path == link).for_each(|e| e.kind = EntryKind::Link);
+            let said = find(&project).unwrap_err().to_string();
+            assert!(said.contains(&format!("`{link}` is a symbolic link")), "{said}");
+        }
     }
 }

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use ar_common::Race;
 use regex::Regex;
 
+use super::lines::Lines;
+
 /// Longest line that is looked at, bytes: a line of progress is short.
 const LINE: usize = 1 << 10;
 /// A line of progress: a step, then a loss that is a number.
@@ -17,8 +19,7 @@ const PROGRESS: &str = r"(?i)\bstep\b.*?\b(?:train[_ ]?)?loss\b\s*[:=]?\s*([-+]?
 #[derive(Debug)]
 pub(crate) struct Curve {
     progress: Option<Regex>,
-    line: Vec<u8>,
-    over: bool,
+    lines: Lines,
     /// Time between two points.
     every: Duration,
     began: Option<Instant>,
@@ -33,8 +34,7 @@ impl Curve {
         Self {
             // It is a constant, and a test reads it; without it there is no curve.
             progress: Regex::new(PROGRESS).ok(),
-            line: Vec::new(),
-            over: false,
+            lines: Lines::new(LINE),
             every: every.unwrap_or(Duration::MAX).max(Duration::from_millis(1)),
             began: None,
             latest: f64::NAN,
@@ -44,19 +44,9 @@ impl Curve {
 
     /// Takes the next bytes of the output, read at `now`.
     pub(crate) fn push(&mut self, bytes: &[u8], now: Instant) {
-        for part in bytes.split_inclusive(|byte| matches!(byte, b'\n' | b'\r')) {
-            let ends = part.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r'));
-            let text = part.get(..part.len() - usize::from(ends)).unwrap_or_default();
-            let room = LINE.saturating_sub(self.line.len());
-            self.over |= text.len() > room;
-            self.line.extend_from_slice(text.get(..text.len().min(room)).unwrap_or_default());
-            if ends {
-                let line = std::mem::take(&mut self.line);
-                if !std::mem::take(&mut self.over) {
-                    self.read(&String::from_utf8_lossy(&line), now);
-                }
-            }
-        }
+        let mut lines = std::mem::replace(&mut self.lines, Lines::new(LINE));
+        lines.push(bytes, |line| self.read(&String::from_utf8_lossy(line), now));
+        self.lines = lines;
     }
 
     fn read(&mut self, line: &str, now: Instant) {
@@ -104,8 +94,8 @@ impl Curve {
     }
 }
 
-/// Points that a run may lack at its end, as it stops a step too early.
-const MISSING: usize = 2;
+/// Points that a run may lack at its end: it stops a step too early, and its first line may have come late.
+const MISSING: usize = 4;
 
 #[cfg(test)]
 mod tests {

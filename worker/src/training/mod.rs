@@ -3,6 +3,7 @@
 mod attempt;
 mod curve;
 mod kept;
+mod lines;
 mod summary;
 mod variables;
 mod workspace;

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 use regex::Regex;
 
+use super::lines::Lines;
+
 /// Longest line that is looked at, bytes; what is longer is no summary.
 const LINE: usize = 16 << 10;
 /// Figures kept of a block, at most.
@@ -19,10 +21,7 @@ const NAME: usize = 64;
 pub(crate) struct Reader {
     metric: String,
     regex: Option<Regex>,
-    /// The line that is being read.
-    line: Vec<u8>,
-    /// Whether the line is longer than what is looked at.
-    over: bool,
+    lines: Lines,
     /// Blocks begun so far.
     blocks: u32,
     /// The metric as printed in blocks.
@@ -50,8 +49,7 @@ impl Reader {
         Self {
             metric: metric.to_owned(),
             regex,
-            line: Vec::new(),
-            over: false,
+            lines: Lines::new(LINE),
             blocks: 0,
             scores: Vec::new(),
             loose: Vec::new(),
@@ -63,28 +61,14 @@ impl Reader {
 
     /// Takes the next bytes.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
-        for part in bytes.split_inclusive(|byte| matches!(byte, b'\n' | b'\r')) {
-            let ends = part.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r'));
-            let text = part.get(..part.len() - usize::from(ends)).unwrap_or_default();
-            let room = LINE.saturating_sub(self.line.len());
-            self.over |= text.len() > room;
-            self.line.extend_from_slice(text.get(..text.len().min(room)).unwrap_or_default());
-            if ends {
-                self.end_line();
-            }
-        }
+        let mut lines = std::mem::replace(&mut self.lines, Lines::new(LINE));
+        lines.push(bytes, |line| self.read(String::from_utf8_lossy(line).trim()));
+        self.lines = lines;
     }
 
     /// Whether the metric of a block, or what the regular expression asks for, has passed.
     pub(crate) fn has_score(&self) -> bool {
         !self.scores.is_empty()
-    }
-
-    fn end_line(&mut self) {
-        let line = std::mem::take(&mut self.line);
-        if !std::mem::take(&mut self.over) {
-            self.read(String::from_utf8_lossy(&line).trim());
-        }
     }
 
     fn read(&mut self, line: &str) {
@@ -130,7 +114,9 @@ impl Reader {
 
     /// What was printed, or why that is no score.
     pub(crate) fn finish(mut self) -> Result<Summary, String> {
-        self.end_line();
+        if let Some(last) = self.lines.end() {
+            self.read(String::from_utf8_lossy(&last).trim());
+        }
         let metric = &self.metric;
         if self.failed {
             return Err("the script printed FAIL".to_owned());

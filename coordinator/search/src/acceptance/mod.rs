@@ -16,7 +16,7 @@ mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ar_common::{Block, Fate, Metric, Mode};
+use ar_common::{Block, Fate, Metric, Mode, Outcome};
 
 use crate::contenders;
 use crate::grid::{Grid, Point};
@@ -57,9 +57,10 @@ pub(crate) struct Decision {
     pub(crate) again: Vec<f64>,
     /// The scores of both in all pairs.
     pub(crate) scores: Vec<[f64; 2]>,
-    /// Pairs that gave no comparison.
+    /// Pairs that gave no comparison before it was decided, and after.
     pub(crate) lost: u32,
-    /// Pairs that have not ended.
+    lost_again: u32,
+    /// Pairs that have not ended, or come after one that has not.
     pending: usize,
     /// It is kept if its e-value is at least the inverse of this.
     pub(crate) level: f64,
@@ -94,6 +95,7 @@ impl Decision {
             again: Vec::new(),
             scores: Vec::new(),
             lost: 0,
+            lost_again: 0,
             pending: 0,
             level,
             log_e: 0.0,
@@ -131,8 +133,12 @@ impl Decision {
     }
 
     fn lose(&mut self) {
+        if self.fate != Fate::Undecided {
+            self.lost_again += 1;
+            return;
+        }
         self.lost += 1;
-        if self.lost >= LOST && self.fate == Fate::Undecided {
+        if self.lost >= LOST {
             self.fate = Fate::Dropped;
         }
     }
@@ -210,7 +216,16 @@ impl Chain {
             true => (None, None),
             false => (score(&decision.challenger), score(&decision.incumbent)),
         };
+        let is = |entry: &Entry<'_>, what: fn(&Outcome) -> bool| {
+            entry.observation.outcome.as_ref().is_some_and(what)
+        };
+        let called_off =
+            |entry: &&&Entry<'_>| is(entry, |outcome| matches!(outcome, Outcome::Cancelled { .. }));
         match scores {
+            // It says nothing of either.
+            _ if [first, second].iter().any(called_off) => {}
+            // In the order of the seeds, so that nothing that was decided is decided otherwise when an earlier pair ends.
+            _ if decision.fate == Fate::Undecided && decision.pending > 0 => decision.pending += 1,
             (Some(ours), Some(theirs)) => decision.take(metric, noise, [ours, theirs]),
             _ if runs.iter().any(|(_, entry)| entry.observation.outcome.is_none()) => decision.pending += 1,
             _ => decision.lose(),
@@ -228,7 +243,7 @@ impl Chain {
     fn checks(&self, base: &Point) -> (usize, usize) {
         let direct = self.decisions.iter().find(|d| d.challenger == self.incumbent && d.incumbent == *base);
         let found = direct.or_else(|| self.again.get(&self.incumbent));
-        found.map_or((0, 0), |d| (d.again.len() + d.lost as usize, d.pending))
+        found.map_or((0, 0), |d| (d.again.len() + d.lost_again as usize, d.pending))
     }
 }
 

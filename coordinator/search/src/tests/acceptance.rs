@@ -165,6 +165,38 @@ fn runs_on_two_devices_are_not_compared() {
 }
 
 #[test]
+fn what_was_decided_does_not_depend_on_which_of_two_pairs_ended_first() {
+    let mut lab = training(&[3], 5, 8);
+    let run = |o: &Observation| done(vec![score(&o.config, 12.0) + noise(9, o)]);
+    while let Plan::Suggest(suggestions) = lab.plan(6) {
+        let paired = suggestions.iter().any(|s| matches!(s.block, Block::Cv { repeat } if repeat > 2));
+        lab.start(suggestions);
+        if paired {
+            break;
+        }
+        lab.history.iter_mut().filter(|o| o.outcome.is_none()).for_each(|o| o.outcome = Some(run(o)));
+    }
+    let pairs: Vec<usize> = (0..lab.history.len()).filter(|i| lab.history[*i].outcome.is_none()).collect();
+    assert_eq!(pairs.len(), 6, "three pairs at once");
+    // The two later ones end: with the first still under way nothing is decided.
+    for i in &pairs[2..] {
+        lab.history[*i].outcome = Some(run(&lab.history[*i]));
+    }
+    let decided = |lab: &Lab| match crate::conclude(&lab.problem(), &lab.history) {
+        Plan::Conclude(verdict) => {
+            verdict.decisions.iter().map(|d| (d.pairs, d.lost, d.fate)).collect::<Vec<_>>()
+        }
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(decided(&lab), [(0, 0, Fate::Undecided)]);
+    // Called off, as when the time is over, it is no failure of the challenger.
+    for i in &pairs[..2] {
+        lab.history[*i].outcome = Some(Outcome::Cancelled { reason: "the time is over".into() });
+    }
+    assert_eq!(decided(&lab), [(2, 0, Fate::Kept)]);
+}
+
+#[test]
 fn later_pairs_may_take_back_what_was_kept() {
     let mut lab = training(&[2, 2], 5, 8);
     let verdict = study(&mut lab, 1, |o| {
