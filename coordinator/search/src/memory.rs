@@ -11,7 +11,7 @@ use crate::marginals::{Marginals, Reach};
 use crate::surrogate::{Below, Score, Surrogate};
 use crate::{Observation, Plan, Problem, candidates, contenders, next};
 
-/// A search that remembers what it worked out for the last plan. What it plans is what [`plan`] would, sooner.
+/// A search that remembers what it worked out for the last plan. What it plans is what [`plan`](crate::plan()) would, sooner.
 #[derive(Debug, Default)]
 pub struct Search {
     /// For which space, and what.
@@ -21,7 +21,7 @@ pub struct Search {
 }
 
 impl Search {
-    /// See [`plan`].
+    /// See [`plan`](crate::plan()).
     pub fn plan(&mut self, problem: &Problem<'_>, history: &[Observation], want: usize) -> Plan {
         match next(self, problem, history, want.max(1)) {
             Plan::Suggest(_) if want == 0 => Plan::Wait,
