@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use ar_common::{Block, Budget, Config, Constraints, ExperimentId, Measures, Outcome, SearchSpec};
+use ar_common::{Block, Budget, Config, Constraints, ExperimentId, Measures, Outcome, SearchSpec, Space};
 use ar_search::{Observation, Plan, Problem, Search};
 use ar_tests::figures::{Figures, quantile};
 use clap::Parser;
@@ -37,6 +37,15 @@ struct Args {
     /// Compute of each run, in optimizer steps of the unchanged script
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     steps: u32,
+    /// The first of the paired seeds
+    #[arg(long, default_value_t = 0)]
+    from: u64,
+    /// Seeds at a time; as many as there are cores if not given
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=256))]
+    jobs: Option<u64>,
+    /// Tell every run: whose, seed, score, and what it changed
+    #[arg(long)]
+    trace: bool,
 }
 
 /// Between the seeds of a study's runs, so that no two studies share one.
@@ -66,16 +75,26 @@ fn compare(args: &Args) -> Result<(), String> {
     let figures = Figures::new(args.json);
     let script = Script::load(args.steps)?;
     let next = AtomicUsize::new(0);
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = args.jobs.map_or(cores, |jobs| jobs as usize);
     let work = || {
         let mut done = Vec::new();
         loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed) as u64;
-            if seed >= args.seeds {
+            let seed = args.from + next.fetch_add(1, Ordering::Relaxed) as u64;
+            if seed >= args.from + args.seeds {
                 return Ok(done);
             }
-            let pair =
-                Pair { ours: ours(&script, seed, args.runs)?, rival: sequential(&script, seed, args.runs)? };
+            let tell = |who: &str, config: &Config, score: Option<f64>| {
+                if args.trace {
+                    figures.note(&trace(&script.space, who, seed, config, score));
+                }
+            };
+            let pair = Pair {
+                ours: ours(&script, seed, args.runs, |config, score| tell("ours", config, score))?,
+                rival: sequential(&script, seed, args.runs, |config, score| {
+                    tell("sequential", config, score)
+                })?,
+            };
             figures.note(&format!("seed {seed}: {}", told(&pair)));
             done.push(pair);
         }
@@ -90,6 +109,14 @@ fn compare(args: &Args) -> Result<(), String> {
     let pairs: Vec<Pair> = pairs.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
     report(&figures, &pairs, args);
     Ok(())
+}
+
+/// One run in a line.
+fn trace(space: &Space, who: &str, seed: u64, config: &Config, score: Option<f64>) -> String {
+    let base = space.base();
+    let changed = config.0.iter().filter(|(name, option)| base.get(name) != Some(*option));
+    let changed: Vec<String> = changed.map(|(name, option)| format!("{name}={option}")).collect();
+    format!("run of {who}, seed {seed}: {} with {}", score.unwrap_or(f64::NAN), changed.join(" "))
 }
 
 fn told(pair: &Pair) -> String {
@@ -110,7 +137,7 @@ fn reached(pair: &Pair) -> usize {
 }
 
 /// The search, with a budget that leaves it `runs` before the confirmation.
-fn ours(script: &Script, seed: u64, runs: u32) -> Result<Curve, String> {
+fn ours(script: &Script, seed: u64, runs: u32, tell: impl Fn(&Config, Option<f64>)) -> Result<Curve, String> {
     let budget = (runs..).map(|total| Budget { rounds: 1, per_round: total });
     let budget = budget.into_iter().find(|b| b.total() - b.decisions() >= runs).ok_or("no such budget")?;
     let spec = SearchSpec { no_ensemble: true, no_race: true, ..SearchSpec::default() };
@@ -139,6 +166,7 @@ fn ours(script: &Script, seed: u64, runs: u32) -> Result<Curve, String> {
             return Err("the search suggests what is no training run".to_owned());
         };
         let score = script.run(&suggestion.config, seed + u64::from(repeat) * OTHER_SEEDS)?;
+        tell(&suggestion.config, score);
         let outcome = match score {
             Some(score) => Outcome::Done(Measures {
                 score: Some(score),
@@ -162,12 +190,18 @@ fn ours(script: &Script, seed: u64, runs: u32) -> Result<Curve, String> {
 }
 
 /// The sequential loop.
-fn sequential(script: &Script, seed: u64, runs: u32) -> Result<Curve, String> {
+fn sequential(
+    script: &Script,
+    seed: u64,
+    runs: u32,
+    tell: impl Fn(&Config, Option<f64>),
+) -> Result<Curve, String> {
     let mut rival = Rival::new(&script.space, seed);
     let mut curve = Curve::new();
     for _ in 0..runs {
         let config: Config = rival.propose();
         let score = script.run(&config, seed)?;
+        tell(&config, score);
         rival.judge(config, score);
         push(&mut curve, score);
     }
