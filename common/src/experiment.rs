@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::ensemble::Member;
+use crate::ids::ExperimentId;
 
 /// One option for every dimension of a space, by name. Ordered, so that equal configurations are
 /// equal bytes.
@@ -61,6 +62,12 @@ pub enum Block {
     Sealed,
     /// All rows: makes the model that is handed over. It has no score.
     Refit,
+    /// A training run with the study's own seed that goes on from what another one left. It trained longer than any run that
+    /// did not, so its score compares with none of theirs.
+    Warm {
+        /// The experiment whose checkpoint it starts from.
+        from: ExperimentId,
+    },
 }
 
 impl Block {
@@ -69,7 +76,15 @@ impl Block {
 
     /// Whether it counts towards the budget: the opening of the sealed rows and the final fit do not.
     pub fn counts(self) -> bool {
-        matches!(self, Self::Cv { .. })
+        matches!(self, Self::Cv { .. } | Self::Warm { .. })
+    }
+
+    /// The seed, or the split, of which it is, by its distance from the study's own.
+    pub fn repeat(self) -> Option<u32> {
+        match self {
+            Self::Cv { repeat } => Some(repeat),
+            _ => None,
+        }
     }
 }
 
@@ -79,6 +94,7 @@ impl fmt::Display for Block {
             Self::Cv { repeat } => write!(f, "cv{repeat}"),
             Self::Sealed => f.write_str("sealed"),
             Self::Refit => f.write_str("refit"),
+            Self::Warm { from } => write!(f, "warm from {from}"),
         }
     }
 }
@@ -117,5 +133,7 @@ mod tests {
     fn a_block_is_journaled_as_a_named_map() {
         let text = serde_json::to_string(&Block::Cv { repeat: 2 }).unwrap();
         assert_eq!(text, r#"{"kind":"cv","repeat":2}"#);
+        let text = serde_json::to_string(&Block::Warm { from: ExperimentId(7) }).unwrap();
+        assert_eq!(text, r#"{"kind":"warm","from":7}"#);
     }
 }

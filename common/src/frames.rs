@@ -152,6 +152,18 @@ pub struct Grant {
     /// free are replaced by others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub devices: Vec<String>,
+    /// What it starts from and when what it leaves is kept; absent where checkpoints are nobody's business.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<Box<CheckpointOrder>>,
+}
+
+/// What a training run starts from, and when what it leaves is kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CheckpointOrder {
+    /// The blob that it starts from; it starts anew if absent.
+    pub from: Option<Digest>,
+    /// What it leaves is kept, and sent with its result, if its score is better than this; in any case if absent.
+    pub better_than: Option<f64>,
 }
 
 /// From worker to coordinator.

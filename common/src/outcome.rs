@@ -195,6 +195,11 @@ impl Measures {
     pub fn curve(&self) -> &[f64] {
         self.course.as_deref().map_or(&[], |course| &course.curve)
     }
+
+    /// What another training run may start from, if it was kept.
+    pub fn checkpoint(&self) -> Option<Digest> {
+        self.artifacts.iter().find(|artifact| artifact.name == CHECKPOINT).map(|artifact| artifact.digest)
+    }
 }
 
 /// Candidate and base on the sealed rows.
@@ -215,6 +220,9 @@ pub struct SealedScore {
     /// How many rows were sealed.
     pub rows: u64,
 }
+
+/// Name of the artifact that another training run may start from.
+pub const CHECKPOINT: &str = "checkpoint";
 
 /// A file made by an experiment, stored as a blob.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

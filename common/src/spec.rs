@@ -235,9 +235,27 @@ pub struct SearchSpec {
     /// sizes, tokenizers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub incomparable: Vec<String>,
+    /// Whether some training runs go on from the best checkpoint, beside those that start anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warm_start: Option<WarmStart>,
     /// Configurations that somebody asked for, to be tried right after the base, in this order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub enqueue: Vec<Config>,
+}
+
+/// Training runs that go on from what another one left. They are ranked apart.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WarmStart {
+    /// Dimensions that shape the model: a checkpoint fits a configuration that has the same options of these.
+    pub shape: Vec<String>,
+}
+
+impl WarmStart {
+    /// Whether what a run of `from` left is taken by one of `to`.
+    pub fn fits(&self, from: &Config, to: &Config) -> bool {
+        self.shape.iter().all(|dimension| from.get(dimension) == to.get(dimension))
+    }
 }
 
 impl SearchSpec {

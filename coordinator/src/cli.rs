@@ -203,6 +203,10 @@ pub struct TrainArgs {
     /// minimize or maximize [default: by the metric's name]
     #[arg(long, value_name = "WAY", value_parser = direction)]
     pub direction: Option<ar_common::Direction>,
+    /// `best`: beside the search, one run in four goes on from the best checkpoint that fits it. A script leaves one in the file
+    /// $CHECKPOINT_OUT and begins from the file $CHECKPOINT_IN where that is set. These runs are ranked apart
+    #[arg(long, value_name = "WHICH", value_parser = ["best"])]
+    pub warm_start: Option<String>,
     /// Keep the folders of failed runs, with what they said, in OUT/failed [default: every run's folder is removed]
     #[arg(long)]
     pub keep_failed: bool,
@@ -229,6 +233,7 @@ impl TrainArgs {
             ("--protect", !self.protect.is_empty()),
             ("--metric-regex", self.metric_regex.is_some()),
             ("--direction", self.direction.is_some()),
+            ("--warm-start", self.warm_start.is_some()),
         ];
         given.into_iter().find_map(|(flag, is_given)| is_given.then_some(flag))
     }

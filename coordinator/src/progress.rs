@@ -148,7 +148,7 @@ impl Progress {
         let total = study.budget().total();
         let star = if is_best && experiment.block == Block::FIRST { "  <- best so far" } else { "" };
         let line = match experiment.block {
-            Block::Cv { .. } => format!(
+            Block::Cv { .. } | Block::Warm { .. } => format!(
                 "[{:>3}/{total}] {:<8} {how}  {what}{star}",
                 self.ended.min(total),
                 experiment.mode.name()
@@ -233,6 +233,7 @@ fn label(experiment: &Experiment, study: &Study) -> String {
     let what = describe(&experiment.config, &experiment.members, &study.base());
     match experiment.block {
         Block::Cv { repeat } if repeat > 0 => format!("{what} (split {})", repeat + 1),
+        Block::Warm { from } => format!("{what} (goes on from #{from})"),
         _ => what,
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use ar_common::StudyId;
 
-use crate::results::{self, ClassPart, ContributionPart, HoldoutPart, Report};
+use crate::results::{self, ClassPart, ContributionPart, HoldoutPart, Report, WarmPart};
 
 /// Configurations shown of the ranking.
 const TOP: usize = 10;
@@ -20,6 +20,7 @@ const ERRORS: usize = 3;
 pub fn text(report: &Report, folder: &Path, out: &Path, width: usize) -> String {
     let mut lines = Vec::new();
     lines.extend(ranking(report));
+    lines.extend(warm(report));
     lines.extend(classes(report));
     lines.extend(contributions(report));
     lines.extend(failures(report, width));
@@ -143,6 +144,24 @@ fn ranking(report: &Report) -> Vec<String> {
     if let Some(floor) = &report.floor {
         lines.push(format!("  floor: a model that learns nothing has {metric} {}", figure(floor.score)));
     }
+    lines
+}
+
+/// The best runs that went on from a checkpoint, where there are any.
+fn warm(report: &Report) -> Vec<String> {
+    if report.warm.is_empty() {
+        return Vec::new();
+    }
+    let row = |run: &WarmPart| {
+        let trained = format!("{:.0} s", run.seconds_trained);
+        vec![format!("  #{} from #{}", run.id, run.from), figure(run.score), trained, run.label.clone()]
+    };
+    let rows: Vec<Vec<String>> = report.warm.iter().take(OPTIONS).map(row).collect();
+    let mut lines = vec![
+        "warm      runs that went on from a checkpoint; they trained longer in all, so they do not compare with the ranking:"
+            .to_owned(),
+    ];
+    lines.extend(columns(&rows));
     lines
 }
 

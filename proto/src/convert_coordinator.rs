@@ -55,6 +55,7 @@ fn frame_out(frame: &CoordinatorFrame) -> Frame {
             members: fields::members_out(&grant.members),
             race: grant.race.as_deref().map(fields::race_out),
             devices: grant.devices.clone(),
+            checkpoint: grant.checkpoint.as_deref().map(fields::checkpoint_out),
         }),
         CoordinatorFrame::Revoke { lease } => Frame::Revoke(v1::Revoke { lease: Some(lease_out(lease)) }),
         CoordinatorFrame::Cancel { lease, why } => {
@@ -94,6 +95,7 @@ fn frame_in(epoch: Epoch, frame: Frame) -> Result<CoordinatorFrame, WireError> {
             members: fields::members_in(grant.members)?,
             race: grant.race.map(fields::race_in).transpose()?.map(Box::new),
             devices: fields::devices_in(grant.devices)?,
+            checkpoint: grant.checkpoint.map(fields::checkpoint_in).transpose()?.map(Box::new),
         }),
         Frame::Revoke(revoke) => CoordinatorFrame::Revoke { lease: lease_in(revoke.lease)? },
         Frame::Cancel(cancel) => {
@@ -109,7 +111,7 @@ fn frame_in(epoch: Epoch, frame: Frame) -> Result<CoordinatorFrame, WireError> {
 
 #[cfg(test)]
 mod tests {
-    use ar_common::frames::LeaseRef;
+    use ar_common::frames::{CheckpointOrder, LeaseRef};
     use ar_common::{Block, Digest, ExperimentId, LeaseSeq, Seq, StudyId};
     use prost::Message;
 
@@ -138,6 +140,14 @@ mod tests {
                 members: members.to_vec(),
                 race: race.clone().filter(|_| block == Block::FIRST).map(Box::new),
                 devices: members.iter().map(|member| format!("GPU-{}", member.weight)).collect(),
+                checkpoint: match block {
+                    Block::Warm { .. } => Some(Box::new(CheckpointOrder {
+                        from: Some(Digest::of(b"model")),
+                        better_than: Some(0.1 + 0.2),
+                    })),
+                    Block::FIRST => Some(Box::new(CheckpointOrder { from: None, better_than: None })),
+                    _ => None,
+                },
             })
         };
         let members = [1, 3].map(|weight| ar_common::Member { config: config.clone(), weight });
@@ -154,6 +164,7 @@ mod tests {
             grant(Block::Cv { repeat: 3 }, &members),
             grant(Block::Sealed, &[]),
             grant(Block::Refit, &members),
+            grant(Block::Warm { from: ExperimentId(1) }, &[]),
             CoordinatorFrame::Revoke { lease },
             CoordinatorFrame::Cancel { lease, why: "time".into() },
             CoordinatorFrame::Ack { lease },

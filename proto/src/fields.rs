@@ -1,6 +1,6 @@
 //! Single fields, in both directions.
 
-use ar_common::frames::{Gpu, Hardware, HeldLease, LeaseRef, LeaseStage};
+use ar_common::frames::{CheckpointOrder, Gpu, Hardware, HeldLease, LeaseRef, LeaseStage};
 use ar_common::{
     Block, Config, Device, Digest, Direction, ExperimentId, LeaseSeq, Member, Metric, Race, Rule, Seq,
     StudyId,
@@ -179,6 +179,7 @@ pub(crate) fn block_out(block: Block) -> v1::Block {
         Block::Cv { repeat } => Kind::CvRepeat(repeat),
         Block::Sealed => Kind::Sealed(v1::Empty {}),
         Block::Refit => Kind::Refit(v1::Empty {}),
+        Block::Warm { from } => Kind::WarmFrom(from.0),
     };
     v1::Block { kind: Some(kind) }
 }
@@ -189,7 +190,23 @@ pub(crate) fn block_in(block: Option<v1::Block>) -> Result<Block, WireError> {
         Kind::CvRepeat(repeat) => Block::Cv { repeat },
         Kind::Sealed(_) => Block::Sealed,
         Kind::Refit(_) => Block::Refit,
+        Kind::WarmFrom(from) => Block::Warm { from: ExperimentId(from) },
     })
+}
+
+pub(crate) fn checkpoint_out(order: &CheckpointOrder) -> v1::CheckpointOrder {
+    let from = order.from.map(|digest| digest.to_string()).unwrap_or_default();
+    v1::CheckpointOrder { from, better_than: order.better_than }
+}
+
+pub(crate) fn checkpoint_in(order: v1::CheckpointOrder) -> Result<CheckpointOrder, WireError> {
+    let v1::CheckpointOrder { from, better_than } = order;
+    let from = Some(from).filter(|from| !from.is_empty());
+    let from = from.map(|from| digest(&from, "checkpoint.from")).transpose()?;
+    if better_than.is_some_and(|score| !score.is_finite()) {
+        return Err(invalid("checkpoint.better_than", "it is no number".to_owned()));
+    }
+    Ok(CheckpointOrder { from, better_than })
 }
 
 pub(crate) fn race_out(race: &Race) -> v1::Race {

@@ -36,7 +36,8 @@ pub(crate) enum BlockFrame<'a> {
 impl<'a> BlockFrame<'a> {
     pub(crate) fn new(block: Block, reference: &'a Config) -> Self {
         match block {
-            Block::Cv { repeat } => Self::Cv { repeat },
+            // A table has no checkpoints.
+            Block::Cv { .. } | Block::Warm { .. } => Self::Cv { repeat: block.repeat().unwrap_or(0) },
             Block::Sealed => Self::Sealed { reference },
             Block::Refit => Self::Refit,
         }

@@ -137,6 +137,27 @@ struct Shell {
     left: bool,
 }
 
+/// From where an attempt gets what only it needs.
+pub(crate) struct Source {
+    client: Option<CoordinatorClient<Channel>>,
+    authorization: String,
+}
+
+impl Source {
+    /// Gets a blob, unless it is here.
+    pub(crate) async fn fetch(&self, blobs: &BlobStore, digest: ar_common::Digest) -> Result<(), String> {
+        let Some(mut client) = self.client.clone() else {
+            return Err("the coordinator is not connected".to_owned());
+        };
+        let authorize = |metadata: &mut tonic::metadata::MetadataMap| {
+            if let Ok(value) = self.authorization.parse() {
+                metadata.insert(ar_proto::AUTHORIZATION, value);
+            }
+        };
+        transfer::fetch(&mut client, blobs, digest, authorize).await.map_err(|error| error.to_string())
+    }
+}
+
 /// Takes the folder for this process alone. A worker whose coordinator was killed leaves within moments;
 /// its successor in the same folder waits for that.
 fn lock(folder: &Path) -> io::Result<Flock<File>> {
@@ -415,6 +436,8 @@ impl Shell {
         let (leave, faults) = (self.config.leave.clone(), self.faults.clone());
         let kept = self.config.keep_failed.clone().map(|folder| training::Kept { folder, leave });
         let gpus = Arc::clone(&self.gpus);
+        let client = self.line.as_ref().map(|line| line.client.clone());
+        let source = Source { client, authorization: self.config.token.header() };
         tokio::spawn(async move {
             let study = ready.lock().await.get(&grant.study).cloned();
             let server = match study.as_ref().map(|study| &study.runner) {
@@ -428,6 +451,7 @@ impl Shell {
                         memory,
                         supervisor,
                         gpus,
+                        source,
                         kept,
                         inputs,
                         faults,

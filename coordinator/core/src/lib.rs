@@ -8,6 +8,7 @@
 //! *Architecture Invariant:* no I/O, no clock, no randomness; nothing of search, gRPC or Python.
 
 mod apply;
+mod checkpoints;
 mod completion;
 mod input;
 mod invariants;

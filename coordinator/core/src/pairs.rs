@@ -10,6 +10,11 @@ use crate::input::SessionId;
 use crate::state::{Experiment, State, Study};
 use crate::step::Turn;
 
+/// Whether a training run on this block is one of a pair.
+pub(crate) fn is_compared(block: Block) -> bool {
+    block.repeat().is_some_and(|repeat| repeat > 0)
+}
+
 /// The experiment beside which this one runs, if it is one of a pair.
 pub(crate) fn partner<'a>(
     state: &'a State,
@@ -18,7 +23,7 @@ pub(crate) fn partner<'a>(
 ) -> Option<&'a Experiment> {
     study.spec.training()?;
     let this = state.experiment(experiment)?;
-    if this.block == Block::FIRST || !this.block.counts() {
+    if !is_compared(this.block) {
         return None;
     }
     // Pairs are planned together: it is near the end, and not far before this one.

@@ -135,8 +135,9 @@ impl Turn<'_> {
             members: entry.members.clone(),
             race: entry.race.clone(),
             devices: crate::pairs::devices(&self.core.state, study, experiment),
+            checkpoint: crate::checkpoints::order(&self.core.state, study, entry),
         });
-        let is_compared = study.spec.training().is_some() && entry.block != Block::FIRST;
+        let is_compared = study.spec.training().is_some() && crate::pairs::is_compared(entry.block);
         let home = name.clone();
         let (study, attempt) = (entry.study.clone(), entry.attempt);
         self.record(Record::Granted { experiment, attempt, worker: name, boot, deadline_ms });
@@ -206,7 +207,7 @@ fn deadline_ms(state: &State, study: &Study, experiment: &Experiment) -> u64 {
         None => DEADLINE_BEFORE_BASE_S,
     });
     let passes = match experiment.block {
-        Block::FIRST => 1.0,
+        Block::FIRST | Block::Warm { .. } => 1.0,
         Block::Cv { .. } => f64::from(study.spec.repeats()),
         Block::Sealed | Block::Refit => 2.0,
     };

@@ -103,7 +103,8 @@ impl Turn<'_> {
             let key = planned.key();
             let again = study.keys.contains(&key) || accepted.iter().any(|other| other.key() == key);
             let fits = planned.cost() <= left && may_vote(&study.space, &planned.members);
-            if again || !planned.block.counts() || !fits {
+            let starts = crate::checkpoints::is_there(&self.core.state, id, planned.block);
+            if again || !planned.block.counts() || !fits || !starts {
                 continue;
             }
             left -= planned.cost();

@@ -32,10 +32,7 @@ pub(crate) struct Entry<'a> {
 
 impl Entry<'_> {
     pub(crate) fn repeat(&self) -> Option<u32> {
-        match self.observation.block {
-            Block::Cv { repeat } => Some(repeat),
-            _ => None,
-        }
+        self.observation.block.repeat()
     }
 
     /// Its own score: duplicates have none of their own.
@@ -212,9 +209,14 @@ impl<'a> History<'a> {
         self.counted().map(|e| e.cost).sum()
     }
 
-    /// Full evaluations spent on the first split.
+    /// Full evaluations spent on the first split, and on what goes on from a checkpoint.
     pub(crate) fn spent_searching(&self) -> f64 {
-        self.searched().map(|e| e.cost).sum()
+        self.searched().chain(self.warm()).map(|e| e.cost).sum()
+    }
+
+    /// Training runs that go on from a checkpoint. Nothing else is learnt from them.
+    pub(crate) fn warm(&self) -> impl Iterator<Item = &Entry<'a>> {
+        self.entries.iter().filter(|e| matches!(e.observation.block, Block::Warm { .. }))
     }
 
     /// Experiments given back to the budget.
@@ -288,7 +290,8 @@ impl<'a> History<'a> {
 
     /// What the model learns from.
     fn learnt(&self) -> impl Iterator<Item = &Entry<'a>> {
-        self.counted().filter(|entry| self.independent || entry.observation.block == Block::FIRST)
+        let of_all = |entry: &&Entry<'a>| self.independent && entry.repeat().is_some();
+        self.counted().filter(move |entry| of_all(entry) || entry.observation.block == Block::FIRST)
     }
 
     /// [`History::samples`], and what fresh splits gave, set right for how much higher a split scores than the first one.

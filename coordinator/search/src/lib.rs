@@ -34,6 +34,7 @@ mod tally;
 #[cfg(test)]
 mod tests;
 mod verdict;
+mod warm;
 
 use std::collections::BTreeSet;
 
@@ -186,7 +187,11 @@ fn next(memory: &mut Search, problem: &Problem<'_>, history: &[Observation], wan
     if left > 0 && !early {
         let refunds = REFUNDS.saturating_mul(problem.budget.total() as usize);
         if history.refunded() < refunds {
-            let suggestions = search(memory, problem, &grid, &history, want.min(left));
+            let mut suggestions = warm::next(problem, &grid, &history, want.min(left));
+            let more = want.min(left) - suggestions.len();
+            if more > 0 {
+                suggestions.extend(search(memory, problem, &grid, &history, more));
+            }
             if !suggestions.is_empty() {
                 return Plan::Suggest(suggestions);
             }

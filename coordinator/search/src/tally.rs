@@ -41,7 +41,8 @@ impl Tally {
 pub(crate) fn tally(grid: &Grid<'_>, entries: &[Entry<'_>]) -> Vec<Vec<Tally>> {
     let mut tallies: Vec<Vec<Tally>> =
         grid.axes.iter().map(|a| vec![Tally::default(); a.family.len()]).collect();
-    let counted = || entries.iter().filter(|e| e.observation.block.counts());
+    // A checkpoint that does not fit speaks against no option.
+    let counted = || entries.iter().filter(|e| e.repeat().is_some());
     let placed = || counted().filter_map(|e| Some((e, e.point.as_ref()?)));
     for (entry, point) in placed() {
         let ran = entry.measures.is_some()

@@ -11,3 +11,4 @@ mod racing;
 mod samplers;
 mod simulation;
 mod studies;
+mod warm;

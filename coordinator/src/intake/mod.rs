@@ -6,6 +6,7 @@ mod snapshot;
 mod steer;
 mod table;
 mod variants;
+mod words;
 
 use std::path::{Path, PathBuf};
 

@@ -11,7 +11,7 @@ use ar_net::BlobStore;
 use ar_source::{Constant, KnobFlag, Knobbed, Language};
 
 use super::snapshot::Snapshot;
-use super::{Intake, IntakeError, Subject, name_of, steer, variants};
+use super::{Intake, IntakeError, Subject, name_of, steer, variants, words};
 use crate::cli::{RunArgs, TrainArgs};
 use crate::local::{JOB, Job};
 
@@ -31,28 +31,6 @@ const FIXED: [&str; 2] = ["prepare.py", "evaluate.py"];
 /// Metrics of training scripts, and what their names have in common when lower is better.
 const LOWER: [&str; 7] = ["bpb", "loss", "perplexity", "ppl", "error", "nll", "rmse"];
 const HIGHER: [&str; 4] = ["accuracy", "acc", "reward", "score"];
-
-/// Words in the names of constants that shape the loss along a run, so that it is not compared with that of others: schedules,
-/// batch sizes, tokenizers.
-const SHAPES: [&str; 11] = [
-    "BATCH",
-    "WARMUP",
-    "WARMDOWN",
-    "COOLDOWN",
-    "SCHEDULE",
-    "DECAY_STEPS",
-    "FINAL_LR",
-    "TOKENIZER",
-    "VOCAB",
-    "SEQ_LEN",
-    "ACCUM",
-];
-
-/// Whether the loss of a run with another value of this constant is a curve of its own.
-fn is_its_own(name: &str) -> bool {
-    let upper = name.to_ascii_uppercase();
-    SHAPES.iter().any(|word| upper.contains(word))
-}
 
 /// A project that is searched.
 #[derive(Debug)]
@@ -115,6 +93,7 @@ pub(super) fn from_flags(args: &RunArgs) -> Result<Intake, IntakeError> {
         pins,
         variants: slots.iter().map(|(variants, _)| variants.clone()).collect(),
     };
+    let warm_start = words::warm_start(train, &space, &training.variants);
     let spec = StudySpec {
         version: StudySpec::VERSION,
         name: name_of(snapshot.root()),
@@ -133,8 +112,9 @@ pub(super) fn from_flags(args: &RunArgs) -> Result<Intake, IntakeError> {
                 .dimensions
                 .iter()
                 .map(|d| d.name.clone())
-                .filter(|name| is_its_own(name))
+                .filter(|name| words::is_its_own(name))
                 .collect(),
+            warm_start,
             enqueue: steer::enqueue(&space, &args.enqueue)?,
         },
         space,

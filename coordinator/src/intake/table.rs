@@ -91,6 +91,7 @@ fn search(args: &RunArgs, otherwise: &SearchSpec, space: &Space) -> Result<Searc
     let asked = steer::enqueue(space, &args.enqueue)?;
     Ok(SearchSpec {
         incomparable: Vec::new(),
+        warm_start: None,
         sampler: args.sampler.unwrap_or(otherwise.sampler),
         stop_below: args.stop_below.or(otherwise.stop_below),
         no_ensemble: args.no_ensemble || otherwise.no_ensemble,

@@ -29,7 +29,9 @@ impl Default for CostPart {
 /// What the whole cross-validations of each configuration took.
 pub(super) fn costs<'a>(state: &'a State, study: &'a Study) -> BTreeMap<&'a Config, CostPart> {
     let mut runs: BTreeMap<&Config, Vec<&Measures>> = BTreeMap::new();
-    for experiment in state.experiments_of(study).filter(|e| e.block.counts() && e.members.is_empty()) {
+    for experiment in
+        state.experiments_of(study).filter(|e| e.block.repeat().is_some() && e.members.is_empty())
+    {
         let measures = experiment.outcome().and_then(Outcome::measures);
         runs.entry(&experiment.config).or_default().extend(measures);
     }

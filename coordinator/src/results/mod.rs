@@ -14,6 +14,7 @@ mod report;
 mod repository;
 mod script;
 mod table;
+mod warm;
 
 use std::io;
 use std::path::Path;
@@ -31,6 +32,7 @@ pub use judgement::{ComparedPart, DecisionPart, HoldoutPart, VerdictPart};
 pub use report::StudyPart;
 pub use report::{ContributionPart, ExperimentPart, RankedPart, RemovedPart, Report, Scored};
 pub use repository::COMMITTER;
+pub use warm::WarmPart;
 
 /// Folder beside those of the studies, with a folder `ID-EXPERIMENT-ATTEMPT` for each failed run that was to be kept.
 pub const FAILED: &str = "failed";
@@ -72,6 +74,7 @@ pub fn write(folder: &Path, report: &Report, state: &State, blobs: &BlobStore) -
     let commits = write_repository(folder, report, state, blobs);
     durable::write(&folder.join("results.tsv"), table::tsv(report, &commits).as_bytes())?;
     write_best(&folder.join("best"), report, state, blobs)?;
+    warm::write(&folder.join(warm::FOLDER), report, state, blobs)?;
     durable::write(&folder.join("report.html"), html::page(report).as_bytes())?;
     durable::write(&folder.join("progress.svg"), html::svg(report).as_bytes())?;
     durable::write(&folder.join("progress.png"), &html::png(report)?)?;

@@ -14,6 +14,7 @@ use super::classes::{ClassPart, best_per_class};
 use super::cost::{CostPart, costs};
 use super::explanation::ExplanationPart;
 use super::judgement::{HoldoutPart, VerdictPart, holdout_part, verdict_part};
+use super::warm::{self, WarmPart};
 use crate::planner;
 
 /// All that is told of a study.
@@ -32,6 +33,10 @@ pub struct Report {
     pub best_per_class: Vec<ClassPart>,
     /// Configurations by their mean over all folds seen, best first.
     pub ranking: Vec<RankedPart>,
+    /// Training runs that went on from a checkpoint, best first: they trained longer than those of the ranking, and do not
+    /// compare with them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warm: Vec<WarmPart>,
     /// What each option contributed.
     pub contributions: Vec<ContributionPart>,
     /// The dummy model that anything must beat.
@@ -271,6 +276,7 @@ impl Report {
                     ..ranked_part(state, study, &base, ranked)
                 })
                 .collect(),
+            warm: warm::ranked(state, study, &base),
             contributions: ar_search::contributions(&study.space, metric, &history)
                 .into_iter()
                 .filter(|c| c.marginal.is_finite())

@@ -94,6 +94,7 @@ fn row(experiment: &ExperimentPart, kept: bool) -> String {
         ar_common::Block::Cv { repeat } => format!("cv{repeat}"),
         ar_common::Block::Sealed => "sealed".to_owned(),
         ar_common::Block::Refit => "refit".to_owned(),
+        ar_common::Block::Warm { from } => format!("warm{from}"),
     };
     format!(
         "{}\t{memory}\t{status}\t{}\t{}\t{}\t{}\t{block}\t{}\t{}\t{}\t{}\t{}",

@@ -30,6 +30,7 @@ pub(crate) struct Head {
 
 /// What a coordinator wants from its world.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "they are moved once and live for a moment")]
 pub(crate) enum Wish {
     Send(LinkId, CoordinatorFrame),
     Close(LinkId),

@@ -1,6 +1,6 @@
 //! One training run: a copy of the project, its command under a supervisor, its output read as it passes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ar_common::frames::{Grant, LeaseRef};
-use ar_common::{Course, Measures, Outcome};
+use ar_common::{Measures, Outcome};
 use ar_net::BlobStore;
 use ar_worker_core::Input;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -18,16 +18,16 @@ use tokio::net::unix::pipe;
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::mpsc;
 
-use super::curve::Curve;
+use super::curve::{Curve, course};
 use super::kept::{self, Kept};
 use super::summary::Reader;
 use super::variables::environment;
-use super::{Project, workspace};
+use super::{Project, checkpoints, workspace};
 use crate::attempt::StopOrder;
 use crate::gpu::{self, Gpus, InUse};
 use crate::output::Bounded;
 use crate::process::Seen;
-use crate::session::{FULL_PATIENCE, WorkerError};
+use crate::session::{FULL_PATIENCE, Source, WorkerError};
 use crate::{process, supervise};
 
 /// How often memory is looked at.
@@ -55,6 +55,8 @@ pub(crate) struct Surroundings {
     pub(crate) kept: Option<Kept>,
     /// What it may be pinned to.
     pub(crate) gpus: Arc<Gpus>,
+    /// From where a checkpoint comes.
+    pub(crate) source: Source,
     pub(crate) inputs: mpsc::UnboundedSender<Input>,
     /// Takes what the worker cannot go on after.
     pub(crate) faults: mpsc::UnboundedSender<WorkerError>,
@@ -87,7 +89,11 @@ pub(crate) async fn run(
 ) {
     let mut stops = Stops { orders, last: None };
     let (lease, inputs, folder) = (grant.lease, surroundings.inputs.clone(), surroundings.folder.clone());
-    let outcome = match laid_out(&grant, &surroundings).await {
+    let made = match laid_out(&grant, &surroundings).await {
+        Ok(()) => checkpoints::bring(&grant, &surroundings).await,
+        unmade => unmade,
+    };
+    let outcome = match made {
         Ok(()) => on_its_gpus(&grant, &surroundings, &mut stops).await,
         Err(Unmade::Full(fault)) => {
             // Not a result of this experiment: it runs again elsewhere, or here when there is space.
@@ -95,7 +101,12 @@ pub(crate) async fn run(
             return;
         }
         Err(Unmade::Never(reason)) => Outcome::Crashed { reason },
+        Err(Unmade::Elsewhere(why)) => {
+            let _ = inputs.send(Input::Lost { lease, why });
+            return;
+        }
     };
+    let outcome = checkpoints::keep(&grant, &surroundings, outcome).await;
     let kept = surroundings.kept.filter(|kept| kept.wants(&outcome, &stops));
     let removed = tokio::task::spawn_blocking(move || {
         match kept.map(|kept| kept.take(&grant, &folder)) {
@@ -183,11 +194,13 @@ async fn ended(
 }
 
 /// Why there is no folder.
-enum Unmade {
+pub(super) enum Unmade {
     /// The disk is full and stays so.
     Full(WorkerError),
     /// It cannot be made, here or anywhere.
     Never(String),
+    /// What it needs did not arrive; that is no fault of the run.
+    Elsewhere(String),
 }
 
 async fn laid_out(grant: &Grant, surroundings: &Surroundings) -> Result<(), Unmade> {
@@ -464,20 +477,6 @@ impl Attempt {
             Err(reason) => Outcome::NoMetric { reason },
         }
     }
-}
-
-/// How it went. It began to train with its first line of progress; without one, its summary says how long it did.
-fn course(
-    began: Instant,
-    curve: Option<Curve>,
-    (seconds, figures): (f64, &BTreeMap<String, f64>),
-) -> Option<Box<Course>> {
-    let curve = curve?;
-    let first = curve.began().map(|first| first.saturating_duration_since(began).as_secs_f64());
-    let said = || figures.get("training_seconds").map(|trained| seconds - trained);
-    let startup_seconds = first.or_else(said).filter(|startup| (0.0..=seconds).contains(startup));
-    let course = Course { curve: curve.whole(), startup_seconds };
-    (course != Course::default()).then(|| Box::new(course))
 }
 
 async fn until(at: Option<Instant>) {

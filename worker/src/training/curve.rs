@@ -3,9 +3,10 @@
 //! Read from lines like `step 00012 (3.1%) | loss: 4.53 | ...`, ended by a line end or a carriage return. Time counts from the
 //! first such line: what was before is start and compilation. At each point the loss is the last that was told by then.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use ar_common::Race;
+use ar_common::{Course, Race};
 use regex::Regex;
 
 use super::lines::Lines;
@@ -96,6 +97,20 @@ impl Curve {
 
 /// Points that a run may lack at its end: it stops a step too early, and its first line may have come late.
 const MISSING: usize = 4;
+
+/// How it went. It began to train with its first line of progress; without one, its summary says how long it did.
+pub(super) fn course(
+    began: Instant,
+    curve: Option<Curve>,
+    (seconds, figures): (f64, &BTreeMap<String, f64>),
+) -> Option<Box<Course>> {
+    let curve = curve?;
+    let first = curve.began().map(|first| first.saturating_duration_since(began).as_secs_f64());
+    let said = || figures.get("training_seconds").map(|trained| seconds - trained);
+    let startup_seconds = first.or_else(said).filter(|startup| (0.0..=seconds).contains(startup));
+    let course = Course { curve: curve.whole(), startup_seconds };
+    (course != Course::default()).then(|| Box::new(course))
+}
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,7 @@
 //! Training scripts: a study's project on this worker, and one attempt in a copy of it.
 
 mod attempt;
+mod checkpoints;
 mod curve;
 mod kept;
 mod lines;

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 
+use ar_common::BudgetBy;
 use ar_common::frames::Grant;
-use ar_common::{Block, BudgetBy};
 
 use super::Project;
 use crate::process;
 
 /// The file in which a script may leave what it trained, and in which the evaluation finds it.
-const CHECKPOINT: &str = "checkpoint";
+pub(super) const CHECKPOINT: &str = "checkpoint";
+/// The file that a script is to go on from.
+pub(super) const CHECKPOINT_IN: &str = "checkpoint-in";
 /// Variables of the worker that a script may see. API keys and the like are not among them.
 const ALLOWED: [&str; 16] = [
     "PATH",
@@ -48,16 +50,17 @@ pub(super) fn environment(project: &Project, grant: &Grant, folder: &Path) -> BT
     if let BudgetBy::Variable(name) = &training.budget_by {
         all.insert(name.into(), budget.into());
     }
-    let repeat = match grant.block {
-        Block::Cv { repeat } => repeat,
-        Block::Sealed | Block::Refit => 0,
-    };
+    let repeat = grant.block.repeat().unwrap_or(0);
     all.insert("SEED".into(), project.job.seed.wrapping_add(repeat.into()).to_string().into());
     all.insert("PYTHONUNBUFFERED".into(), "1".into());
     all.insert("OMP_WAIT_POLICY".into(), "PASSIVE".into());
     all.insert(process::WORKSPACE.into(), folder.into());
-    if training.evaluate.is_some() {
+    let order = grant.checkpoint.as_ref();
+    if training.evaluate.is_some() || order.is_some() {
         all.insert("CHECKPOINT_OUT".into(), folder.join(CHECKPOINT).into());
+    }
+    if order.is_some_and(|order| order.from.is_some()) {
+        all.insert("CHECKPOINT_IN".into(), folder.join(CHECKPOINT_IN).into());
     }
     all
 }

@@ -1,5 +1,6 @@
 //! One promise per test.
 
+mod checkpoints;
 mod closing;
 mod ensembles;
 mod leases;

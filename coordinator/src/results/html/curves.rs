@@ -12,7 +12,8 @@ const DRAWN: usize = 60;
 
 /// The section; nothing where no run told its loss.
 pub(super) fn section(report: &Report) -> Option<String> {
-    let all: Vec<&ExperimentPart> = report.experiments.iter().filter(|e| !e.curve.is_empty()).collect();
+    let all: Vec<&ExperimentPart> =
+        report.experiments.iter().filter(|e| !e.curve.is_empty() && e.block.repeat().is_some()).collect();
     if all.is_empty() {
         return None;
     }

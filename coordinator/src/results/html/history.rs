@@ -17,7 +17,8 @@ const ERRORS: usize = 5;
 
 /// The section.
 pub(super) fn section(report: &Report) -> String {
-    let all: Vec<&ExperimentPart> = report.experiments.iter().filter(|e| e.block.counts()).collect();
+    let all: Vec<&ExperimentPart> =
+        report.experiments.iter().filter(|e| e.block.repeat().is_some()).collect();
     if all.is_empty() {
         return "<p>No experiment was planned yet.</p>".to_owned();
     }

@@ -12,6 +12,7 @@ mod plot;
 mod ranking;
 mod table;
 mod teaching;
+mod warm;
 
 use std::fmt::Write;
 
@@ -41,6 +42,10 @@ pub(super) fn page(report: &Report) -> String {
     ];
     if let Some(curves) = curves::section(report) {
         sections.insert(2, ("curves-of", "Loss while training", curves));
+    }
+    if let Some(warm) = warm::section(report) {
+        let after = sections.iter().position(|(id, ..)| *id == "fronts").unwrap_or(sections.len());
+        sections.insert(after, ("warm-of", "Trained on from a checkpoint", warm));
     }
     let mut text = head(report);
     text.push_str("<nav aria-label=\"Sections\"><ul>");

@@ -95,6 +95,7 @@ pub(super) fn report(metric: &str, direction: &str, scores: &[Option<f64>]) -> R
         },
     });
     Report {
+        warm: Vec::new(),
         version: Report::VERSION,
         study: study(metric, direction),
         experiments,

@@ -145,6 +145,7 @@ pub(crate) fn grant(experiment: u64) -> Grant {
         members: Vec::new(),
         race: None,
         devices: Vec::new(),
+        checkpoint: None,
     }
 }
 
