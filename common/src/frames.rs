@@ -2,6 +2,8 @@
 //!
 //! Only durations travel, never wall-clock times: the two clocks need not agree.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
@@ -119,6 +121,9 @@ pub struct Hello {
     pub leases: Vec<HeldLease>,
     /// Results it keeps and will offer again.
     pub spooled: Vec<LeaseRef>,
+    /// What whoever started it says of it, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
 }
 
 /// The right to run one attempt, and all that is needed to do so.

@@ -10,6 +10,7 @@ use crate::ids::StudyId;
 use crate::metric::{Metric, Task};
 use crate::racing::Race;
 use crate::sampler::Sampler;
+use crate::sharing::{Needs, Share};
 use crate::space::Space;
 use crate::workload::{BudgetBy, Pin, Site, Tabular, Training, Variants, Workload};
 
@@ -210,6 +211,12 @@ pub struct Limits {
     /// Bytes of memory one experiment may take beyond what its server holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub experiment_memory: Option<u64>,
+    /// How it shares the workers with other studies.
+    #[serde(default, skip_serializing_if = "Share::is_default")]
+    pub share: Share,
+    /// What a worker must have to run its experiments.
+    #[serde(default, skip_serializing_if = "Needs::is_default")]
+    pub needs: Needs,
     /// What a configuration must keep to, to be handed over.
     #[serde(default, skip_serializing_if = "Constraints::is_default")]
     pub constraints: Constraints,

@@ -154,6 +154,7 @@ pub async fn worker(args: WorkerArgs) -> Result<(), Box<dyn std::error::Error>> 
         python: args.python,
         keep_failed: args.keep_failed,
         supervisor: vec![std::env::current_exe()?.into(), "supervise".into()],
+        labels: Default::default(),
         leave,
         drain_grace: Duration::ZERO,
     };

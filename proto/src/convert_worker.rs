@@ -1,5 +1,7 @@
 //! Frames from worker to coordinator.
 
+use std::collections::{BTreeMap, HashMap};
+
 use ar_common::WorkerId;
 use ar_common::frames::{Hello, Unavailable, WorkerFrame};
 
@@ -8,6 +10,8 @@ use crate::v1::{self, worker_frame::Frame};
 
 /// Most experiments that a worker may run at once.
 const SLOT_LIMIT: u32 = 4_096;
+/// Most labels that a worker may have.
+const LABEL_LIMIT: usize = 64;
 
 /// Puts a batch of frames into one message.
 pub fn worker_message<'a>(frames: impl IntoIterator<Item = &'a WorkerFrame>) -> v1::WorkerMessage {
@@ -34,6 +38,7 @@ fn frame_out(frame: &WorkerFrame) -> Frame {
             slots: hello.slots,
             leases: hello.leases.iter().map(held_out).collect(),
             spooled: hello.spooled.iter().map(lease_out).collect(),
+            labels: hello.labels.clone().into_iter().collect(),
         }),
         WorkerFrame::Preparing { study, text } => {
             Frame::Preparing(v1::Preparing { study: study.0.clone(), text: text.clone() })
@@ -127,7 +132,16 @@ fn hello_in(hello: v1::Hello) -> Result<Hello, WireError> {
         slots: slots_in(hello.slots)?,
         leases: hello.leases.into_iter().map(held_in).collect::<Result<_, _>>()?,
         spooled: hello.spooled.into_iter().map(|lease| lease_in(Some(lease))).collect::<Result<_, _>>()?,
+        labels: labels_in(hello.labels)?,
     })
+}
+
+fn labels_in(labels: HashMap<String, String>) -> Result<BTreeMap<String, String>, WireError> {
+    if labels.len() > LABEL_LIMIT {
+        return Err(invalid("labels", format!("{} of them, at most {LABEL_LIMIT} are taken", labels.len())));
+    }
+    let one = |(name, value)| Ok((text(name, "labels")?, text(value, "labels")?));
+    labels.into_iter().map(one).collect()
 }
 
 /// None are left where all of a worker's GPUs have failed.
@@ -187,6 +201,7 @@ mod tests {
                 slots: 2,
                 leases: vec![held],
                 spooled: vec![lease],
+                labels: [("zone".to_owned(), "a".to_owned())].into(),
             }),
             WorkerFrame::Preparing { study: study.clone(), text: "installing".into() },
             WorkerFrame::Ready { study: study.clone(), unavailable: vec![option], facts: "270 rows".into() },

@@ -60,6 +60,8 @@ pub struct WorkerConfig {
     pub supervisor: Vec<OsString>,
     /// Folder to which those of failed runs of training scripts are moved; they are removed if absent.
     pub keep_failed: Option<PathBuf>,
+    /// What is said of it to studies that ask for it, by name.
+    pub labels: BTreeMap<String, String>,
     /// Turns true when the worker is to leave; running attempts get [`WorkerConfig::drain_grace`].
     pub leave: watch::Receiver<bool>,
     /// How long running attempts may go on after that.
@@ -204,7 +206,13 @@ impl Shell {
             inputs: inputs.clone(),
             leave: config.leave.clone(),
         });
-        let identity = Identity { worker: config.name.clone(), boot: rand::random(), slots, hardware };
+        let identity = Identity {
+            worker: config.name.clone(),
+            boot: rand::random(),
+            slots,
+            hardware,
+            labels: config.labels.clone(),
+        };
         let shell = Self {
             worker: Worker::new(identity, spooled),
             _lock: lock,

@@ -28,6 +28,7 @@ impl State {
                     verdict: None,
                     sealed_openings: 0,
                     last_done: Seq(0),
+                    paused: false,
                 });
             }
             Record::Planned { study, experiments, .. } => self.apply_planned(study, experiments),
@@ -72,6 +73,7 @@ impl State {
             | Record::OptionRemoved { .. }
             | Record::Concluded { .. }
             | Record::SealedOpened { .. }
+            | Record::Paused { .. }
             | Record::Finished { .. } => self.apply_to_study(record),
         }
     }
@@ -108,6 +110,7 @@ impl State {
         | Record::OptionRemoved { study, .. }
         | Record::Concluded { study, .. }
         | Record::SealedOpened { study }
+        | Record::Paused { study, .. }
         | Record::Finished { study, .. }) = record
         else {
             return;
@@ -121,6 +124,7 @@ impl State {
                 if entry.reopens(budget, limits) {
                     entry.phase = Phase::Searching;
                     entry.verdict = None;
+                    entry.paused = false;
                 }
                 entry.spec.budget = *budget;
                 entry.spec.limits = limits.clone();
@@ -137,6 +141,7 @@ impl State {
                 entry.verdict = Some(verdict.clone());
                 entry.phase = Phase::Closing;
             }
+            Record::Paused { paused, .. } => entry.paused = *paused,
             Record::SealedOpened { .. } => entry.sealed_openings += 1,
             Record::Finished { how, .. } => entry.phase = Phase::Finished(*how),
             _ => {}

@@ -106,6 +106,18 @@ pub enum Input {
         /// Which study.
         study: StudyId,
     },
+    /// Somebody wants a study to wait, or to go on. What runs is finished.
+    Pause {
+        /// Which study.
+        study: StudyId,
+        /// Whether it is to wait.
+        paused: bool,
+    },
+    /// Somebody wants a study to end: what runs is called off, and there is no verdict.
+    Cancel {
+        /// Which study.
+        study: StudyId,
+    },
     /// Time passed.
     Tick,
 }

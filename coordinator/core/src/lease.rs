@@ -48,6 +48,7 @@ impl Turn<'_> {
             asked: Default::default(),
             held: Default::default(),
             draining: false,
+            hello: Box::new(hello.clone()),
         };
         self.core.live.workers.insert(session, worker);
         let timing = self.core.live.timing;

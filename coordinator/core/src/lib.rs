@@ -18,7 +18,9 @@ mod pairs;
 mod placement;
 mod planning;
 mod record;
+mod sharing;
 mod state;
+mod steering;
 mod step;
 
 pub use input::{Effect, Input, Planned, PlannedExperiment, SessionId, TimeLeft};

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use ar_common::frames::Hello;
 use ar_common::{ExperimentId, Millis, Seq, StudyId, WorkerId};
 
 use crate::input::{SessionId, TimeLeft};
@@ -37,6 +38,8 @@ pub struct Live {
     pub queues: BTreeMap<StudyId, VecDeque<ExperimentId>>,
     /// Per study, what its planning is doing.
     pub planning: BTreeMap<StudyId, Planning>,
+    /// How many experiments each plan was asked for that is being made.
+    pub wanted: BTreeMap<StudyId, usize>,
     /// Where runs went beside which another one is to run.
     pub ran_on: BTreeMap<ExperimentId, WorkerId>,
     /// Studies whose time limit has begun to bind.
@@ -60,6 +63,8 @@ pub struct LiveWorker {
     pub held: BTreeSet<ExperimentId>,
     /// Takes no more.
     pub draining: bool,
+    /// What it said of itself when it came.
+    pub hello: Box<Hello>,
 }
 
 /// The volatile half of a lease.

@@ -6,6 +6,7 @@ use ar_common::{Block, ExperimentId, LeaseSeq, StudyId};
 use crate::input::SessionId;
 use crate::live::{LiveLease, LiveWorker};
 use crate::record::Record;
+use crate::sharing::Turns;
 use crate::state::{Experiment, Phase, State, Study};
 use crate::step::Turn;
 
@@ -37,7 +38,8 @@ impl Turn<'_> {
                 let Some(worker) = self.core.live.workers.get_mut(&session) else {
                     continue;
                 };
-                if !worker.draining && worker.asked.insert(study.clone()) {
+                let fits = self.core.state.studies.get(study).is_some_and(|s| s.takes(&worker.hello));
+                if !worker.draining && fits && worker.asked.insert(study.clone()) {
                     self.send(session, CoordinatorFrame::Prepare { study: study.clone(), tree: *tree });
                 }
             }
@@ -73,31 +75,34 @@ impl Turn<'_> {
     /// Grants waiting experiments while workers have room.
     pub(crate) fn place(&mut self) {
         let sessions: Vec<SessionId> = self.core.live.workers.keys().copied().collect();
+        let mut turns = Turns::new(&self.core.state, &self.core.live);
         // Round by round, so that one worker's queue is not filled before another's slot.
         let mut progress = true;
         while progress {
             progress = false;
             for session in &sessions {
-                if let Some(experiment) = self.next_for(*session) {
+                if let Some((study, experiment)) = self.next_for(*session, &turns) {
                     self.grant(*session, experiment);
+                    turns.took(&study);
                     progress = true;
                 }
             }
         }
     }
 
-    fn next_for(&self, session: SessionId) -> Option<ExperimentId> {
+    fn next_for(&self, session: SessionId, turns: &Turns) -> Option<(StudyId, ExperimentId)> {
         let worker = self.core.live.workers.get(&session)?;
         if worker.draining {
             return None;
         }
-        self.core.live.queues.iter().find_map(|(id, queue)| {
-            let study = self.core.state.studies.get(id)?;
+        turns.in_order().find_map(|id| {
+            let (study, queue) = (self.core.state.studies.get(id)?, self.core.live.queues.get(id)?);
             if room(worker, ahead(&self.core.state, study)) == 0 || !worker.ready.contains(id) {
                 return None;
             }
             let mut queue = queue.iter().copied();
-            queue.find(|e| self.may_start(study, *e) && self.is_at_home(session, study, *e))
+            let next = queue.find(|e| self.may_start(study, *e) && self.is_at_home(session, study, *e));
+            next.map(|experiment| (id.clone(), experiment))
         })
     }
 
@@ -163,7 +168,7 @@ impl Turn<'_> {
 
 /// How many more experiments a worker could take, with so many ahead per slot. The number of slots
 /// is the worker's word, so no arithmetic on it may overflow.
-fn room(worker: &LiveWorker, ahead: u32) -> usize {
+pub(crate) fn room(worker: &LiveWorker, ahead: u32) -> usize {
     let room = worker.slots.saturating_mul(ahead.saturating_add(1));
     (room as usize).saturating_sub(worker.held.len())
 }
@@ -177,7 +182,7 @@ fn base_has_ended(state: &State, study: &Study) -> bool {
 }
 
 /// Grants ahead per slot, from the mean duration of what has ended.
-fn ahead(state: &State, study: &Study) -> u32 {
+pub(crate) fn ahead(state: &State, study: &Study) -> u32 {
     let recent = study.experiments.iter().rev().filter_map(|id| state.experiment(*id));
     let seconds: Vec<f64> =
         recent.filter_map(|experiment| Some(experiment.outcome()?.measures()?.seconds)).take(32).collect();

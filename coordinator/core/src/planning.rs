@@ -13,26 +13,17 @@ impl Turn<'_> {
     /// between rounds: a plan is made as soon as capacity would idle.
     pub(crate) fn ask_for_plans(&mut self) {
         let mut asks = Vec::new();
-        for (id, study) in &self.core.state.studies {
-            if study.phase != Phase::Searching {
-                continue;
-            }
-            let want = self.free_capacity(id, study).saturating_sub(self.waiting(id, study));
+        for (id, want) in self.wants() {
             // A study with nothing pending must still be able to conclude without any worker.
-            let idle = !self.has_pending(id);
-            let over = self.core.live.time_left.contains_key(id);
-            let blocked = match self.core.live.planning.get(id) {
-                Some(Planning::InFlight(_)) => true,
-                Some(Planning::WaitingSince(seq)) => study.last_done <= *seq,
-                None => false,
-            };
-            if !blocked && (want > 0 || (idle && over)) {
-                asks.push((id.clone(), want));
+            let over = self.core.live.time_left.contains_key(&id);
+            if want > 0 || (over && !self.has_pending(&id)) {
+                asks.push((id, want));
             }
         }
         let as_of = self.core.state.seq;
         for (study, want) in asks {
             self.core.live.planning.insert(study.clone(), Planning::InFlight(as_of));
+            self.core.live.wanted.insert(study.clone(), want);
             let time = self.core.live.time_left.get(&study).copied().unwrap_or_default();
             self.output.effects.push(Effect::Plan { study, want, as_of, time });
         }
@@ -82,7 +73,7 @@ impl Turn<'_> {
     }
 
     /// Whether an experiment of the study waits or runs.
-    fn has_pending(&self, id: &StudyId) -> bool {
+    pub(crate) fn has_pending(&self, id: &StudyId) -> bool {
         let waits = self.core.live.queues.get(id).is_some_and(|queue| !queue.is_empty());
         let of_study = |experiment| self.core.state.experiment(experiment).is_some_and(|e| &e.study == id);
         waits || self.core.live.leases.keys().any(|experiment| of_study(*experiment))

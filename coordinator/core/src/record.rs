@@ -122,6 +122,13 @@ pub enum Record {
         /// Of which study.
         study: StudyId,
     },
+    /// A study waits, or goes on.
+    Paused {
+        /// Which.
+        study: StudyId,
+        /// Whether it waits.
+        paused: bool,
+    },
     /// A study ended.
     Finished {
         /// Which.

@@ -55,6 +55,9 @@ pub struct Study {
     /// Position of the last record that ended one of its experiments or took an option out of its
     /// space; a verdict drawn before it is stale.
     pub last_done: Seq,
+    /// Somebody wants it to wait: nothing is planned or granted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
 }
 
 /// How far a study is.
@@ -75,6 +78,8 @@ pub enum Finish {
     Concluded,
     /// No experiment has a score.
     Failed,
+    /// Somebody called it off.
+    Cancelled,
 }
 
 /// One configuration with one evaluation block.
@@ -258,7 +263,7 @@ impl Study {
     }
 
     /// Whether this budget and these limits let it search on, if its search has ended: with more
-    /// experiments, with more time where time ran out before the budget did, or because other
+    /// experiments, after it was called off, with more time where time ran out before the budget did, or because other
     /// configurations may be handed over, so that the verdict does not hold.
     pub fn reopens(&self, budget: &Budget, limits: &Limits) -> bool {
         let longer = match (limits.study_seconds, self.spec.limits.study_seconds) {
@@ -268,6 +273,10 @@ impl Study {
         };
         let more = budget.total() > self.spec.budget.total();
         let other = !limits.constraints.allow_the_same(&self.spec.limits.constraints);
+        // One that was called off has no answer.
+        if self.phase == Phase::Finished(Finish::Cancelled) {
+            return true;
+        }
         self.phase != Phase::Searching && (more || other || (longer && self.left(budget) > 0))
     }
 }

@@ -1,7 +1,7 @@
 //! The one way in.
 
+use ar_common::Millis;
 use ar_common::frames::CoordinatorFrame;
-use ar_common::{Budget, Digest, ExperimentId, Millis, StudyId, StudySpec};
 
 use crate::input::{Effect, Input, SessionId, TimeLeft};
 use crate::live::{Live, Timing};
@@ -101,6 +101,8 @@ impl Turn<'_> {
                 self.core.live.time_left.entry(study).or_insert(TimeLeft::Confirmation);
             }
             Input::TimeOver { study } => self.time_over(&study),
+            Input::Pause { study, paused } => self.pause(&study, paused),
+            Input::Cancel { study } => self.call_off(&study),
             Input::Tick => self.lapse(),
         }
     }
@@ -111,47 +113,5 @@ impl Turn<'_> {
         self.prepare_workers();
         self.place();
         self.ask_for_plans();
-    }
-
-    fn submit(&mut self, spec: Box<StudySpec>, tree: Digest) {
-        let study = spec.id();
-        match self.core.state.studies.get(&study) {
-            None => self.record(Record::Submitted { study, spec, tree }),
-            Some(known) => {
-                // What a study that has ended has spent is not taken back; one that runs is held to
-                // what is asked for now.
-                let ended = known.is_finished() && spec.budget.total() <= known.spec.budget.total();
-                let budget = match spec.budget {
-                    _ if ended => known.spec.budget,
-                    asked if known.keeps_to(&asked) => asked,
-                    _ => Budget { rounds: 1, per_round: known.evaluations_begun() },
-                };
-                let other = (budget, &spec.limits, &spec.search)
-                    != (known.spec.budget, &known.spec.limits, &known.spec.search);
-                if other {
-                    self.core.live.planning.remove(&study);
-                    self.core.live.time_left.remove(&study);
-                    self.record(Record::Extended { study, budget, limits: spec.limits, search: spec.search });
-                }
-            }
-        }
-    }
-
-    fn time_over(&mut self, study: &StudyId) {
-        self.core.live.planning.remove(study);
-        self.core.live.time_left.insert(study.clone(), TimeLeft::Nothing);
-        let Some(entry) = self.core.state.studies.get(study) else {
-            return;
-        };
-        let pending: Vec<ExperimentId> = self
-            .core
-            .state
-            .experiments_of(entry)
-            .filter(|e| e.is_pending() && e.block.counts())
-            .map(|e| e.id)
-            .collect();
-        for experiment in pending {
-            self.cancel(experiment, "the time limit of the study was reached");
-        }
     }
 }

@@ -209,6 +209,8 @@ fn limits(args: &RunArgs, deadline: f64) -> Limits {
         study_seconds: args.time_limit.map(|limit| limit.as_secs_f64()),
         experiment_seconds: Some(args.experiment_limit.map_or(deadline, |limit| limit.as_secs_f64())),
         experiment_memory: args.experiment_memory,
+        share: Default::default(),
+        needs: Default::default(),
         constraints: Constraints { memory: args.max_memory, ..Constraints::default() },
     }
 }

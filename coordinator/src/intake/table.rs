@@ -84,6 +84,8 @@ fn limits(args: &RunArgs, otherwise: &Limits, profile: &Profile) -> Limits {
         study_seconds: args.time_limit.map(|d| d.as_secs_f64()).or(otherwise.study_seconds),
         experiment_seconds: args.experiment_limit.map(|d| d.as_secs_f64()).or(otherwise.experiment_seconds),
         experiment_memory: args.experiment_memory.or(otherwise.experiment_memory),
+        share: otherwise.share.clone(),
+        needs: otherwise.needs.clone(),
     }
 }
 

@@ -362,6 +362,7 @@ fn study_part(study: &Study) -> StudyPart {
         Phase::Searching | Phase::Closing => "running",
         Phase::Finished(Finish::Concluded) => "finished",
         Phase::Finished(Finish::Failed) => "failed",
+        Phase::Finished(Finish::Cancelled) => "cancelled",
     };
     let direction = match spec.metric.direction {
         Direction::Maximize => "maximize",

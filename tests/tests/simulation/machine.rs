@@ -99,6 +99,7 @@ impl Machine {
             boot: self.boot,
             slots: self.slots,
             hardware: Hardware::default(),
+            labels: Default::default(),
         };
         self.worker = Some(Worker::new(identity, self.disk.values().cloned().collect()));
         world.agenda.put(

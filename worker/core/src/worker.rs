@@ -21,6 +21,8 @@ pub struct Identity {
     pub slots: u32,
     /// Its machine.
     pub hardware: Hardware,
+    /// What whoever started it says of it, by name.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// A study on this worker.
@@ -184,6 +186,7 @@ impl Worker {
             slots: self.slots,
             leases: self.held(),
             spooled: self.spool.keys().copied().collect(),
+            labels: self.identity.labels.clone(),
         };
         self.send(WorkerFrame::Hello(hello));
     }

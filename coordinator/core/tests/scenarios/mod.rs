@@ -9,6 +9,8 @@ mod planning;
 mod races;
 mod results;
 mod sessions;
+mod sharing;
+mod steering;
 mod time_limits;
 
 use ar_common::frames::CoordinatorFrame;
@@ -62,6 +64,7 @@ fn kinds(records: &[Record]) -> Vec<&'static str> {
         Record::Refused { .. } => "Refused",
         Record::Concluded { .. } => "Concluded",
         Record::SealedOpened { .. } => "SealedOpened",
+        Record::Paused { .. } => "Paused",
         Record::Finished { .. } => "Finished",
     };
     records.iter().map(kind).collect()

@@ -30,6 +30,7 @@ pub(crate) struct Worker {
     pub(crate) session: Option<SessionId>,
     pub(crate) held: BTreeMap<LeaseRef, Held>,
     pub(crate) spool: BTreeMap<LeaseRef, Outcome>,
+    pub(crate) labels: BTreeMap<String, String>,
 }
 
 impl Worker {
@@ -37,7 +38,17 @@ impl Worker {
     pub(crate) fn new(name: &'static str, slots: u32) -> Self {
         let protocol = (PROTOCOL_MIN, PROTOCOL_MAX);
         let (held, spool) = (BTreeMap::new(), BTreeMap::new());
-        Self { name, boot: 1, slots, protocol, draining: false, session: None, held, spool }
+        Self {
+            name,
+            boot: 1,
+            slots,
+            protocol,
+            draining: false,
+            session: None,
+            held,
+            spool,
+            labels: BTreeMap::new(),
+        }
     }
 
     /// Whether its connection stands.
@@ -65,6 +76,7 @@ impl Worker {
             slots: self.slots,
             leases: self.leases(),
             spooled: self.spool.keys().copied().collect(),
+            labels: self.labels.clone(),
         };
         world.give(Input::Hello { session, hello })
     }

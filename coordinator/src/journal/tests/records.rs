@@ -24,12 +24,13 @@ pub(super) fn kind(record: &Record) -> &'static str {
         Record::Refused { .. } => "Refused",
         Record::Concluded { .. } => "Concluded",
         Record::SealedOpened { .. } => "SealedOpened",
+        Record::Paused { .. } => "Paused",
         Record::Finished { .. } => "Finished",
     }
 }
 
 /// How many kinds there are.
-pub(super) const KINDS: usize = 13;
+pub(super) const KINDS: usize = 14;
 
 const LEASE: LeaseSeq = LeaseSeq { incarnation: u64::MAX - 1, seq: Seq(6) };
 
@@ -232,7 +233,9 @@ pub(super) fn all() -> Vec<Record> {
         Record::Concluded { study: study.clone(), verdict: verdict(None) },
         Record::SealedOpened { study: study.clone() },
         Record::Finished { study: study.clone(), how: Finish::Concluded },
-        Record::Finished { study, how: Finish::Failed },
+        Record::Finished { study: study.clone(), how: Finish::Failed },
+        Record::Paused { study: study.clone(), paused: true },
+        Record::Finished { study, how: Finish::Cancelled },
     ]);
     records
 }

@@ -109,7 +109,7 @@ impl Bench {
 
 pub(crate) fn identity(slots: u32) -> Identity {
     let hardware = Hardware { host: "bench".into(), cores: 8, ..Hardware::default() };
-    Identity { worker: "w1".into(), boot: 77, slots, hardware }
+    Identity { worker: "w1".into(), boot: 77, slots, hardware, labels: Default::default() }
 }
 
 pub(crate) fn study() -> StudyId {
