@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use ar_common::frames::{CoordinatorFrame, Hello};
 use ar_common::{Epoch, Millis, Seq, StudyId, WorkerId};
-use ar_core::{Core, Effect, Input, Output, Record, SessionId, State, Timing};
+use ar_core::{Core, Effect, Input, Live, Output, Record, SessionId, State, Timing};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::journal::{Journal, JournalError};
@@ -30,10 +30,15 @@ enum Message {
     Input(Box<Input>),
     Open { session: SessionId, sender: mpsc::Sender<Outgoing> },
     Watch(oneshot::Sender<(State, broadcast::Receiver<Event>)>),
+    Ask(Question),
+    Settle(oneshot::Sender<()>),
     Worker(Event),
     PlanFailed(String),
     Stop(oneshot::Sender<()>),
 }
+
+/// What is to be known of the durable state, and of what only this process knows.
+type Question = Box<dyn FnOnce(&State, &Live) + Send>;
 
 /// What a session sends to its worker.
 #[derive(Debug)]
@@ -153,6 +158,34 @@ impl Handle {
         receiver.await.map_err(|_| Ended)
     }
 
+    /// The answer to a question about the durable state, and about what only this process knows. It is asked on the actor's own
+    /// task, so it is to be a short one.
+    ///
+    /// # Errors
+    /// When the actor has ended.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&State, &Live) -> T + Send + 'static,
+    ) -> Result<T, Ended> {
+        let (sender, receiver) = oneshot::channel();
+        let question = Box::new(|state: &State, live: &Live| {
+            // Whoever asked may have gone.
+            let _ = sender.send(question(state, live));
+        });
+        self.messages.send(Message::Ask(question)).await.map_err(|_| Ended)?;
+        receiver.await.map_err(|_| Ended)
+    }
+
+    /// Waits until what was sent before this is durable.
+    ///
+    /// # Errors
+    /// When the actor has ended.
+    pub async fn settle(&self) -> Result<(), Ended> {
+        let (sender, receiver) = oneshot::channel();
+        self.messages.send(Message::Settle(sender)).await.map_err(|_| Ended)?;
+        receiver.await.map_err(|_| Ended)
+    }
+
     /// Passes on what a worker said about itself.
     ///
     /// # Errors
@@ -178,6 +211,8 @@ struct Actor {
     /// The durable state: behind `core.state` by what is in flight and gathering.
     durable: State,
     gathering: Output,
+    /// Who waits until a position is durable.
+    waiting: Vec<(Seq, oneshot::Sender<()>)>,
     /// What the search remembers between plans.
     memory: planner::Memory,
     plan_failed: Option<String>,
@@ -210,6 +245,7 @@ pub async fn start(
         sessions: HashMap::new(),
         events,
         gathering: Output::default(),
+        waiting: Vec::new(),
         memory: planner::Memory::default(),
         plan_failed: None,
         messages: sender.clone(),
@@ -229,6 +265,7 @@ impl Actor {
         self.step(Input::Tick);
         let mut stopping: Option<oneshot::Sender<()>> = None;
         loop {
+            self.tell_waiting();
             let batch = std::mem::take(&mut self.gathering);
             if batch.records.is_empty() {
                 self.perform(batch.effects);
@@ -283,6 +320,8 @@ impl Actor {
                     // A watcher that has gone away needs no answer.
                     let _ = reply.send((self.durable.clone(), self.events.subscribe()));
                 }
+                Message::Settle(settled) => self.waiting.push((self.core.state.seq, settled)),
+                Message::Ask(question) => question(&self.durable, &self.core.live),
                 Message::Worker(event) => {
                     let _ = self.events.send(event);
                 }
@@ -295,6 +334,14 @@ impl Actor {
             next = messages.try_recv().ok();
         }
         None
+    }
+
+    fn tell_waiting(&mut self) {
+        let durable = self.durable.seq;
+        for (_, settled) in self.waiting.extract_if(.., |(seq, _)| *seq <= durable) {
+            // Whoever waited may have gone.
+            let _ = settled.send(());
+        }
     }
 
     fn step(&mut self, input: Input) {

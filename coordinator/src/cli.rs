@@ -21,6 +21,22 @@ pub struct Cli {
 pub enum Command {
     /// Search on one machine: a CSV in, a ranked and honest answer out
     Run(Box<RunArgs>),
+    /// Serve many studies and many workers, on this machine or on a network
+    Serve(ServeArgs),
+    /// Hand a study to a coordinator that serves; takes what `run` takes
+    Submit(Box<SubmitArgs>),
+    /// The studies of a coordinator that serves, or one of them
+    Status(StatusArgs),
+    /// Follow a study of a coordinator that serves until it has ended
+    Watch(SteerArgs),
+    /// Let a study wait: what runs is finished, nothing new starts
+    Pause(SteerArgs),
+    /// Let a study go on that waits
+    Resume(SteerArgs),
+    /// End a study at once, without a verdict; submitted again it goes on
+    Cancel(SteerArgs),
+    /// The workers of a coordinator that serves
+    Workers(WorkersArgs),
     /// Print the results of a study
     Results(ResultsArgs),
     /// Say what a study teaches: which slots matter, what options do, alone and together
@@ -286,12 +302,155 @@ pub struct PromoteArgs {
     pub json: bool,
 }
 
+/// Flags of `serve`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Each flag may also be a variable: AR_LISTEN, AR_TLS_CERT and so on.
+Examples:
+  ar-coordinator serve
+  ar-coordinator serve --listen 0.0.0.0:7600 --tls-cert head.pem --tls-key head.key")]
+pub struct ServeArgs {
+    /// Where gRPC, the API, metrics and probes are
+    #[arg(long, env = "AR_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:7600")]
+    pub listen: std::net::SocketAddr,
+    /// Where probes and metrics are beside that, without a token
+    #[arg(long, env = "AR_ADMIN_LISTEN", value_name = "ADDRESS")]
+    pub admin_listen: Option<std::net::SocketAddr>,
+    /// The certificate with those between it and the root, PEM; read again when it changes
+    #[arg(long, env = "AR_TLS_CERT", value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+    /// Its key, PEM
+    #[arg(long, env = "AR_TLS_KEY", value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+    /// Who signs the certificates that clients must show, PEM
+    #[arg(long, env = "AR_TLS_CLIENT_CA", value_name = "FILE", requires = "tls_cert")]
+    pub tls_client_ca: Option<PathBuf>,
+    /// Serve other machines without TLS: tokens go over the network in the clear
+    #[arg(long, env = "AR_INSECURE")]
+    pub insecure: bool,
+    /// How long a worker may be silent before what it runs is given to another
+    #[arg(long, env = "AR_LEASE_TTL", value_name = "TIME", value_parser = duration)]
+    pub lease_ttl: Option<Duration>,
+    /// Folder with the store and the results
+    #[arg(long, env = "AR_OUT", value_name = "DIR", default_value = "autoresearch")]
+    pub out: PathBuf,
+}
+
+/// How to reach a coordinator that serves.
+#[derive(Debug, Args)]
+pub struct RemoteArgs {
+    /// Where it listens; of several, separated by commas, any may lead [default: http://127.0.0.1:7600]
+    #[arg(long, env = "AR_COORDINATOR", value_name = "URL", value_delimiter = ',')]
+    pub coordinator: Option<Vec<String>>,
+    /// File with a submitter's token [default: that of a coordinator in ./autoresearch]
+    #[arg(long, env = "AR_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Who signed its certificate, PEM [default: those whom the system trusts]
+    #[arg(long, env = "AR_CA", value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// The certificate to show, PEM
+    #[arg(long, env = "AR_CLIENT_CERT", value_name = "FILE", requires = "client_key")]
+    pub client_cert: Option<PathBuf>,
+    /// Its key, PEM
+    #[arg(long, env = "AR_CLIENT_KEY", value_name = "FILE", requires = "client_cert")]
+    pub client_key: Option<PathBuf>,
+    /// Send the token over the network in the clear
+    #[arg(long)]
+    pub plaintext: bool,
+}
+
+/// Flags of `submit`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ar-coordinator submit heart.csv
+  ar-coordinator submit ./my-project --train \"python train.py\" --time-budget 5m --coordinator https://head:7600 --ca ca.pem")]
+pub struct SubmitArgs {
+    /// What `run` takes
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Which coordinator
+    #[command(flatten)]
+    pub remote: RemoteArgs,
+    /// Its part of the workers, where several studies want them
+    #[arg(long, value_name = "N", value_parser = amount)]
+    pub weight: Option<f64>,
+    /// A study of a higher one is served first
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub priority: Option<i32>,
+    /// Experiments of it at once, at most
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub at_once: Option<u32>,
+    /// GPUs that a worker must have
+    #[arg(long, value_name = "N")]
+    pub need_gpus: Option<u32>,
+    /// Part of the name of a worker's GPUs, e.g. 4090
+    #[arg(long, value_name = "NAME")]
+    pub need_gpu: Option<String>,
+    /// Memory that a worker must have, e.g. 64GiB
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub need_memory: Option<u64>,
+    /// A label that a worker must have; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    pub need_label: Vec<(String, String)>,
+    /// Wait until it has ended, and show how it goes
+    #[arg(long)]
+    pub wait: bool,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write it as NAME=VALUE".to_owned()),
+    }
+}
+
+/// Flags of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// One study: its name, or the first characters of its id [default: all]
+    pub study: Option<String>,
+    /// Which coordinator
+    #[command(flatten)]
+    pub remote: RemoteArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `workers`.
+#[derive(Debug, Args)]
+pub struct WorkersArgs {
+    /// Which coordinator
+    #[command(flatten)]
+    pub remote: RemoteArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `watch`, `pause`, `resume` and `cancel`.
+#[derive(Debug, Args)]
+pub struct SteerArgs {
+    /// A study: its name, or the first characters of its id
+    pub study: String,
+    /// Which coordinator
+    #[command(flatten)]
+    pub remote: RemoteArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Flags of `results`.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  ar-coordinator results heart-statlog")]
 pub struct ResultsArgs {
     /// A study: its name, its folder, or the first digits of its id
     pub study: String,
+    /// A coordinator that serves, instead of a folder
+    #[command(flatten)]
+    pub remote: RemoteArgs,
     /// Folder with the store and the results
     #[arg(long, value_name = "DIR", default_value = "autoresearch")]
     pub out: PathBuf,

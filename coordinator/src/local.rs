@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ar_common::WorkerId;
 use ar_common::frames::Hardware;
-use ar_net::Token;
+use ar_net::{Dial, Token};
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::watch;
@@ -144,7 +144,7 @@ pub async fn worker(args: WorkerArgs) -> Result<(), Box<dyn std::error::Error>> 
         std::mem::forget(sender);
     });
     let config = ar_worker::WorkerConfig {
-        coordinator: args.coordinator,
+        coordinator: Dial::local(args.coordinator),
         token: Token::load(&args.token_file)?,
         name: WorkerId(args.name),
         slots: args.slots,

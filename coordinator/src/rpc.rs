@@ -1,22 +1,26 @@
-//! gRPC: sessions of workers, and blobs. Every call carries the token.
+//! gRPC: sessions of workers, and blobs. Every call carries a token.
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use ar_common::frames::WorkerFrame;
 use ar_common::{Digest, Outcome, WorkerId};
 use ar_core::{Input, SessionId};
-use ar_net::{BlobStore, Token, transfer};
+use ar_net::{Access, BlobStore, Denied, Role, transfer};
 use ar_proto::v1::coordinator_server::{Coordinator, CoordinatorServer};
+use ar_proto::v1::studies_server::StudiesServer;
 use ar_proto::v1::{BlobChunk, BlobRequest, BlobStored, CoordinatorMessage, WorkerMessage};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::actor::{Ended, Event, Handle, Outgoing};
+use crate::studies::StudiesService;
 
 /// Frames that wait between a session and the wire.
 const OUTBOUND: usize = 16;
@@ -26,53 +30,70 @@ const OUTBOUND: usize = 16;
 pub struct Service {
     handle: Handle,
     blobs: BlobStore,
-    token: Arc<Token>,
+    gate: Gate,
 }
 
-/// Serves until `stop` resolves.
+/// The services of a coordinator, to be put on a listener.
+pub fn services(handle: Handle, blobs: BlobStore, access: Access) -> Routes {
+    let gate = Gate { access };
+    let studies = StudiesService::new(handle.clone(), blobs.clone(), gate.clone());
+    let workers = CoordinatorServer::new(Service { handle, blobs, gate })
+        .max_decoding_message_size(ar_proto::MESSAGE_LIMIT)
+        .max_encoding_message_size(ar_proto::MESSAGE_LIMIT);
+    // A study with a large space, and a report with many experiments, are documents of their own size.
+    let studies = StudiesServer::new(studies)
+        .max_decoding_message_size(ar_proto::DOCUMENT_LIMIT)
+        .max_encoding_message_size(ar_proto::DOCUMENT_LIMIT);
+    Routes::new(workers).add_service(studies)
+}
+
+/// Serves on loopback until `stop` resolves.
 ///
 /// # Errors
 /// When the listener fails.
 pub async fn serve(
     listener: TcpListener,
-    handle: Handle,
-    blobs: BlobStore,
-    token: Token,
+    services: Routes,
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), tonic::transport::Error> {
-    let service = Service { handle, blobs, token: Arc::new(token) };
-    let service = CoordinatorServer::new(service)
-        .max_decoding_message_size(ar_proto::MESSAGE_LIMIT)
-        .max_encoding_message_size(ar_proto::MESSAGE_LIMIT);
     // Without it an answer of several small packets waits 40 ms for an acknowledgement.
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(std::time::Duration::from_secs(10)))
         .http2_keepalive_timeout(Some(std::time::Duration::from_secs(20)))
-        .add_service(service)
+        .add_routes(services)
         .serve_with_incoming_shutdown(incoming, stop)
         .await
+}
+
+/// Lets in who shows the right token.
+#[derive(Debug, Clone)]
+pub(crate) struct Gate {
+    access: Access,
+}
+
+impl Gate {
+    /// Whether a request shows a token for `role`, or for any if none is asked for.
+    pub(crate) fn check<T>(&self, request: &Request<T>, role: Option<Role>) -> Result<(), Status> {
+        let header = request.metadata().get(ar_proto::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let now = SystemTime::now();
+        let checked = match role {
+            Some(role) => self.access.check(role, header, now),
+            None => self.access.check_any(header, now),
+        };
+        checked.map_err(|denied| {
+            tracing::warn!(from = ?request.remote_addr(), %denied, "refused");
+            match denied {
+                Denied::Other { .. } => Status::permission_denied(denied.to_string()),
+                _ => Status::unauthenticated(denied.to_string()),
+            }
+        })
+    }
 }
 
 impl From<Ended> for Status {
     fn from(ended: Ended) -> Self {
         Self::unavailable(ended.to_string())
-    }
-}
-
-impl Service {
-    fn authorize<T>(&self, request: &Request<T>) -> Result<(), Status> {
-        let header = request.metadata().get(ar_proto::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        match header {
-            Some(header) if self.token.matches(header) => Ok(()),
-            given => {
-                let what = if given.is_some() { "a wrong token" } else { "no token" };
-                tracing::warn!(from = ?request.remote_addr(), what, "refused");
-                Err(Status::unauthenticated(format!(
-                    "{what}; use the coordinator's token file (--token-file)"
-                )))
-            }
-        }
     }
 }
 
@@ -85,7 +106,7 @@ impl Coordinator for Service {
         &self,
         request: Request<Streaming<WorkerMessage>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
-        self.authorize(&request)?;
+        self.gate.check(&request, Some(Role::Worker))?;
         let (session, outgoing) = self.handle.open().await?;
         let (sender, receiver) = mpsc::channel(OUTBOUND);
         tokio::spawn(send(outgoing, sender.clone()));
@@ -96,7 +117,7 @@ impl Coordinator for Service {
     }
 
     async fn get_blob(&self, request: Request<BlobRequest>) -> Result<Response<Self::GetBlobStream>, Status> {
-        self.authorize(&request)?;
+        self.gate.check(&request, None)?;
         let digest: Digest =
             request.into_inner().digest.parse().map_err(|error: ar_common::digest::DigestError| {
                 Status::invalid_argument(error.to_string())
@@ -108,7 +129,7 @@ impl Coordinator for Service {
     }
 
     async fn put_blob(&self, request: Request<Streaming<BlobChunk>>) -> Result<Response<BlobStored>, Status> {
-        self.authorize(&request)?;
+        self.gate.check(&request, None)?;
         let mut stream = request.into_inner();
         let first = stream.message().await?.ok_or_else(|| Status::invalid_argument("no chunk came"))?;
         let digest: Digest = first

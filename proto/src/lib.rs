@@ -18,6 +18,8 @@ pub mod v1 {
 
 /// Largest message either side accepts, bytes. A grant is a few hundred, a batch stays far below.
 pub const MESSAGE_LIMIT: usize = 4 * 1024 * 1024;
+/// Largest document, bytes: a study that is submitted, a report.
+pub const DOCUMENT_LIMIT: usize = 256 * 1024 * 1024;
 /// Bytes of a blob in one chunk.
 pub const CHUNK: usize = 256 * 1024;
 /// Metadata key of the bearer token.

@@ -11,7 +11,7 @@ use ar_coordinator::cli::{Cli, Command};
 use ar_coordinator::journal::RedbJournal;
 use ar_coordinator::{intake, rpc};
 use ar_core::{Input, State, Timing};
-use ar_net::{BlobStore, Token};
+use ar_net::{Access, BlobStore, Role};
 use clap::Parser;
 use tokio::net::TcpListener;
 use tokio::process::{Child, ChildStdin};
@@ -63,12 +63,13 @@ impl Cluster {
         let store = folder.join("store");
         let journal = RedbJournal::open(&store, 1).expect("the store opens");
         let blobs = BlobStore::open(&store.join("blobs")).expect("the blobs open");
-        let token_file = store.join("token");
-        let token = Token::load_or_create(&token_file).expect("there is a token");
+        let access = Access::open(&store.join("tokens")).expect("there are tokens");
+        let token_file = access.file(Role::Worker);
         let (handle, _) = actor::start(Box::new(journal), Timing::default()).await.expect("it starts");
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("loopback is there");
         let address = format!("http://{}", listener.local_addr().expect("it has an address"));
-        tokio::spawn(rpc::serve(listener, handle.clone(), blobs.clone(), token, std::future::pending()));
+        let services = rpc::services(handle.clone(), blobs.clone(), access);
+        tokio::spawn(rpc::serve(listener, services, std::future::pending()));
         let (state, events) = handle.watch().await.expect("it runs");
         Self { handle, state, events, blobs, address, token_file, folder: folder.to_owned() }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ar_common::Epoch;
 use ar_common::frames::CoordinatorFrame;
-use ar_net::Token;
+use ar_net::{Dial, Token};
 use ar_proto::v1::WorkerMessage;
 use ar_proto::v1::coordinator_client::CoordinatorClient;
 use tokio::sync::mpsc;
@@ -34,26 +34,24 @@ pub(crate) enum Event {
     Refused(String),
 }
 
-/// Keeps a stream open until nobody listens any more.
-pub(crate) fn keep_open(address: &str, token: Token) -> Result<mpsc::Receiver<Event>, WorkerError> {
-    let endpoint = Endpoint::from_shared(address.to_owned())
-        .map_err(|_| WorkerError::Address(address.to_owned()))?
-        .connect_timeout(Duration::from_secs(10))
-        .http2_keep_alive_interval(Duration::from_secs(10))
-        .keep_alive_timeout(Duration::from_secs(20))
-        .keep_alive_while_idle(true)
-        .tcp_nodelay(true);
+/// Keeps a stream open until nobody listens any more. Of several coordinators it takes the first that will have it, and after it was
+/// lost the next.
+pub(crate) fn keep_open(dial: &Dial, token: Token) -> Result<mpsc::Receiver<Event>, WorkerError> {
+    let endpoints = dial.endpoints()?;
     let (sender, receiver) = mpsc::channel(64);
     tokio::spawn(async move {
         let mut wait = BACKOFF.0;
-        while !sender.is_closed() {
-            match stream(&endpoint, &token, &sender).await {
+        for endpoint in endpoints.iter().cycle() {
+            if sender.is_closed() {
+                return;
+            }
+            match stream(endpoint, &token, &sender).await {
                 Ok(()) => wait = BACKOFF.0,
-                Err(status) if matches!(status.code(), Code::Unauthenticated | Code::FailedPrecondition) => {
+                Err(status) if is_final(status.code()) => {
                     let _ = sender.send(Event::Refused(status.message().to_owned())).await;
                     return;
                 }
-                Err(status) => tracing::info!(%status, "no session"),
+                Err(status) => tracing::info!(coordinator = %endpoint.uri(), %status, "no session"),
             }
             let jitter = 0.5 + rand::random::<f64>() / 2.0;
             tokio::time::sleep(wait.mul_f64(jitter)).await;
@@ -61,6 +59,11 @@ pub(crate) fn keep_open(address: &str, token: Token) -> Result<mpsc::Receiver<Ev
         }
     });
     Ok(receiver)
+}
+
+/// Whether trying again would end the same way.
+fn is_final(code: Code) -> bool {
+    matches!(code, Code::Unauthenticated | Code::PermissionDenied | Code::FailedPrecondition)
 }
 
 /// One session: `Ok` if it was welcomed and then ended.
@@ -108,7 +111,7 @@ async fn read(
             Err(status) => {
                 tracing::info!(%status, "the session ended");
                 return match status.code() {
-                    Code::FailedPrecondition => Err(status),
+                    code if is_final(code) => Err(status),
                     _ => Ok(()),
                 };
             }

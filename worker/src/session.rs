@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use ar_common::frames::{Grant, LeaseRef, WorkerFrame};
 use ar_common::{Millis, Outcome, StudyId, WorkerId};
-use ar_net::{BlobError, BlobStore, Token, durable, transfer};
+use ar_net::{BlobError, BlobStore, Dial, DialError, Token, durable, transfer};
 use ar_proto::v1::WorkerMessage;
 use ar_proto::v1::coordinator_client::CoordinatorClient;
 use ar_worker_core::{Effect, Identity, Input, Worker};
@@ -40,8 +40,8 @@ pub(crate) const FULL_PATIENCE: Duration = Duration::from_secs(30);
 /// How a worker is set up.
 #[derive(Debug, Clone)]
 pub struct WorkerConfig {
-    /// Where the coordinator listens, e.g. `http://127.0.0.1:7600`.
-    pub coordinator: String,
+    /// Where the coordinator is.
+    pub coordinator: Dial,
     /// What lets it in.
     pub token: Token,
     /// Its stable name.
@@ -99,9 +99,9 @@ pub enum WorkerError {
     /// The coordinator will not have it.
     #[error("the coordinator refused this worker: {0}")]
     Refused(String),
-    /// The address makes no sense.
-    #[error("`{0}` is no address of a coordinator; it looks like http://HOST:7600")]
-    Address(String),
+    /// The coordinator cannot be reached as asked.
+    #[error(transparent)]
+    Dial(#[from] DialError),
 }
 
 /// Runs a worker until it has left.

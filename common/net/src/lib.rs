@@ -1,10 +1,14 @@
 //! What both shells need: durable files, content-addressed blobs and their transfer, tokens, logs.
 
+pub mod access;
 pub mod blobs;
+pub mod dial;
 pub mod durable;
 pub mod logs;
 pub mod token;
 pub mod transfer;
 
+pub use access::{Access, Denied, Role};
 pub use blobs::{BlobError, BlobStore, digest_of_file};
+pub use dial::{Dial, DialError, is_loopback};
 pub use token::{Token, TokenError};

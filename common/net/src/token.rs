@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use crate::durable;
 
@@ -26,7 +27,8 @@ pub enum TokenError {
     NotPrivate(PathBuf),
     /// It holds something else.
     #[error(
-        "the token file {0} does not hold a token (at least 32 letters or digits); remove it, and start the coordinator again"
+        "the token file {0} does not hold a token (at least 32 letters or digits; below it, if it is to end, `until \
+         2027-01-31T00:00:00Z`); remove it, and start the coordinator again"
     )]
     Malformed(PathBuf),
 }
@@ -53,7 +55,16 @@ impl Token {
     /// # Errors
     /// When it cannot be read, others may read it, or it holds no token.
     pub fn load(path: &Path) -> Result<Self, TokenError> {
+        Ok(Self::load_until(path)?.0)
+    }
+
+    /// Reads the token file, and until when the token is good if that is said on a second line.
+    ///
+    /// # Errors
+    /// When it cannot be read, others may read it, or it holds no token.
+    pub(crate) fn load_until(path: &Path) -> Result<(Self, Option<SystemTime>), TokenError> {
         let io = |source| TokenError::Io { path: path.to_owned(), source };
+        let malformed = || TokenError::Malformed(path.to_owned());
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
@@ -62,11 +73,17 @@ impl Token {
             }
         }
         let text = fs::read_to_string(path).map_err(io)?;
-        let token = text.trim();
+        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let token = lines.next().unwrap_or_default();
         if token.len() < 32 || token.len() > 4096 || !token.chars().all(|c| c.is_ascii_alphanumeric()) {
-            return Err(TokenError::Malformed(path.to_owned()));
+            return Err(malformed());
         }
-        Ok(Self(token.to_owned()))
+        let until = match lines.next().map(|line| line.strip_prefix("until ")) {
+            None => None,
+            Some(Some(time)) => Some(humantime::parse_rfc3339(time).map_err(|_| malformed())?),
+            Some(None) => return Err(malformed()),
+        };
+        Ok((Self(token.to_owned()), until))
     }
 
     /// The value of the `authorization` header.

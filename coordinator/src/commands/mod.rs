@@ -3,10 +3,15 @@
 pub mod explain;
 pub mod list;
 pub(crate) mod output;
+mod place;
 mod predict;
+mod remote;
 pub mod results;
 mod run;
+mod serve;
 mod show;
+
+use ar_proto::v1::Verb;
 
 use crate::cli::Command;
 use crate::exit::Exit;
@@ -27,6 +32,15 @@ pub fn execute(command: Command) -> Exit {
         match command {
             Command::Run(args) => run::run(*args).await,
             Command::Promote(args) => run::promote(args).await,
+            Command::Serve(args) => serve::serve(args).await,
+            Command::Submit(args) => remote::submit(*args).await,
+            Command::Status(args) => remote::status(args).await,
+            Command::Watch(args) => remote::watch(args).await,
+            Command::Pause(args) => remote::steer(args, Verb::Pause).await,
+            Command::Resume(args) => remote::steer(args, Verb::Resume).await,
+            Command::Cancel(args) => remote::steer(args, Verb::Cancel).await,
+            Command::Workers(args) => remote::workers(args).await,
+            Command::Results(args) if args.remote.coordinator.is_some() => remote::results(args).await,
             Command::Results(args) => print(commands::results::results(
                 &args.out,
                 &args.study,

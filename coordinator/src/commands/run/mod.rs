@@ -2,9 +2,7 @@
 //! store, starts the coordinator and a local worker, and watches the study to its end.
 
 mod branch;
-mod place;
 mod promote;
-mod publish;
 mod watch;
 
 use std::io;
@@ -12,11 +10,12 @@ use std::path::{Path, PathBuf};
 
 use ar_common::StudyId;
 use ar_core::{Finish, Input, State};
-use ar_net::{BlobError, TokenError};
+use ar_net::{BlobError, Role};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use super::output::{Console, complain, say};
+use super::place::{Place, PlaceError};
 use super::show::{self, Slots};
 use crate::actor::{self, ActorError, Ended, Handle};
 use crate::cli::RunArgs;
@@ -27,10 +26,9 @@ use crate::local::{self, LocalWorker, TooFewGpus};
 use crate::results::{self, Report};
 use crate::{rpc, summary};
 
+use crate::publish::Publisher;
 use branch::{BranchError, Repository};
-use place::Place;
 pub(super) use promote::promote;
-use publish::Publisher;
 use watch::{Ending, Watch};
 
 /// How many of the commonest errors are told when nothing succeeded.
@@ -43,18 +41,14 @@ enum RunError {
     Intake(#[from] IntakeError),
     #[error("cannot write the study as TOML: {0}; this is a bug, please report it")]
     Toml(#[from] toml::ser::Error),
-    #[error("cannot use the folder {} ({source}); name one that can be written with --out DIR", path.display())]
-    Folder { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Place(#[from] PlaceError),
     #[error(transparent)]
     Gpus(#[from] TooFewGpus),
     #[error(transparent)]
     Journal(#[from] JournalError),
     #[error(transparent)]
     Actor(#[from] ActorError),
-    #[error(transparent)]
-    Blob(#[from] BlobError),
-    #[error(transparent)]
-    Token(#[from] TokenError),
     #[error("{0}")]
     NotReady(String),
     #[error("the local worker ended {times} times in a row{said}; its log is {}", log.display())]
@@ -88,7 +82,7 @@ impl RunError {
             Self::Intake(IntakeError::Blob(_) | IntakeError::Catalog(_)) => Exit::Internal,
             Self::Intake(_)
             | Self::Gpus(_)
-            | Self::Folder { .. }
+            | Self::Place(PlaceError::Folder { .. })
             | Self::NotReady(_)
             | Self::Results { .. }
             | Self::Find(_)
@@ -96,7 +90,7 @@ impl RunError {
             | Self::NotEnded(_)
             | Self::Branch(_) => Exit::BadInput,
             Self::Journal(_) | Self::Actor(ActorError::Journal(_)) | Self::WorkerFolder(_) => Exit::Store,
-            Self::Blob(BlobError::Io { .. }) => Exit::Store,
+            Self::Place(PlaceError::Blob(BlobError::Io { .. })) => Exit::Store,
             _ => Exit::Internal,
         }
     }
@@ -177,7 +171,7 @@ async fn carry_out(on: &Conditions<'_>, intake: &Intake) -> Result<Exit, RunErro
 
     let worker = LocalWorker {
         coordinator: coordinator.address.clone(),
-        token_file: place.token_file.clone(),
+        token_file: place.access.file(Role::Worker),
         folder: place.worker.clone(),
         slots: Some(slots),
         gpus_per_experiment: on.gpus,
@@ -268,7 +262,8 @@ impl Coordinator {
         let address = format!("http://{}", listener.local_addr().map_err(RunError::Listen)?);
         tracing::info!(address, "listening");
         let (stop_serving, stopped) = oneshot::channel();
-        let serve = rpc::serve(listener, handle.clone(), place.blobs.clone(), place.token.clone(), async {
+        let services = rpc::services(handle.clone(), place.blobs.clone(), place.access.clone());
+        let serve = rpc::serve(listener, services, async {
             // A sender that was dropped is a stop, too.
             let _ = stopped.await;
         });

@@ -1,9 +1,9 @@
 //! `promote`: what a training study kept runs again beside its base, with more time.
 
-use super::place::Place;
 use super::{Conditions, RunError, carry_out};
 use crate::cli::PromoteArgs;
 use crate::commands::output::complain;
+use crate::commands::place::Place;
 use crate::exit::Exit;
 use crate::intake;
 use crate::journal::Journal;

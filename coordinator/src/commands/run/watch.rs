@@ -10,12 +10,12 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 
-use super::publish::Publisher;
 use super::{Coordinator, RunError};
 use crate::actor::{Ended, Event};
 use crate::commands::output::Console;
 use crate::local::{LocalWorker, RunningWorker, WorkerEnd};
 use crate::progress::Progress;
+use crate::publish::Publisher;
 
 /// Share of the time limit that is for searching; the rest is for confirming and the last fit.
 const SEARCH_SHARE: f64 = 0.8;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ar_common::{Seq, StudyId};
-use ar_core::State;
+use ar_core::{Phase, State};
 use ar_net::BlobStore;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -17,33 +17,47 @@ const EVERY: Duration = Duration::from_secs(3);
 const SHARE: u32 = 20;
 
 /// Writes the results now and then, beside the run.
-pub(super) struct Publisher {
-    pub(super) out: PathBuf,
-    pub(super) blobs: BlobStore,
-    pub(super) study: StudyId,
-    pub(super) rows: Option<u64>,
+pub(crate) struct Publisher {
+    pub(crate) out: PathBuf,
+    pub(crate) blobs: BlobStore,
+    pub(crate) study: StudyId,
+    pub(crate) rows: Option<u64>,
     /// What was written last.
-    seen: Seq,
+    seen: Option<Stamp>,
     due: Instant,
     writing: Option<JoinHandle<Duration>>,
 }
 
+/// What a study's results depend on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    last_done: Seq,
+    phase: Phase,
+    planned: usize,
+}
+
 impl Publisher {
-    pub(super) fn new(out: PathBuf, blobs: BlobStore, study: StudyId, rows: Option<u64>) -> Self {
-        Self { out, blobs, study, rows, seen: Seq(0), due: Instant::now() + EVERY, writing: None }
+    pub(crate) fn new(out: PathBuf, blobs: BlobStore, study: StudyId, rows: Option<u64>) -> Self {
+        Self { out, blobs, study, rows, seen: None, due: Instant::now() + EVERY, writing: None }
     }
 
     /// Writes what `state` holds if it is time and there is something new. It returns at once.
-    pub(super) async fn offer(&mut self, state: &State) {
+    pub(crate) async fn offer(&mut self, state: &State) {
         if self.writing.as_ref().is_some_and(JoinHandle::is_finished) {
             self.settle().await;
         }
-        let ended = |study: &ar_core::Study| state.experiments_of(study).any(|e| !e.is_pending());
-        let known = state.studies.get(&self.study).is_some_and(ended);
-        if self.writing.is_some() || state.seq == self.seen || Instant::now() < self.due || !known {
+        let Some(study) = state.studies.get(&self.study) else {
+            return;
+        };
+        let stamp =
+            Stamp { last_done: study.last_done, phase: study.phase, planned: study.experiments.len() };
+        // The end is written at once.
+        let due = study.is_finished() || Instant::now() >= self.due;
+        let any = state.experiments_of(study).any(|e| !e.is_pending());
+        if self.writing.is_some() || self.seen == Some(stamp) || !due || !any {
             return;
         }
-        self.seen = state.seq;
+        self.seen = Some(stamp);
         let (state, study, rows) = (state.clone(), self.study.clone(), self.rows);
         let (out, blobs) = (self.out.clone(), self.blobs.clone());
         self.writing = Some(tokio::task::spawn_blocking(move || {
@@ -61,7 +75,7 @@ impl Publisher {
     }
 
     /// Waits until nothing is being written: what is written later must not be overwritten by it.
-    pub(super) async fn settle(&mut self) {
+    pub(crate) async fn settle(&mut self) {
         if let Some(writing) = self.writing.take() {
             let took = writing.await.unwrap_or(EVERY);
             self.due = Instant::now() + EVERY.max(took * SHARE);

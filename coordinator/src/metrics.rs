@@ -1,0 +1,121 @@
+//! What Prometheus reads: how the coordinator stands, in its text format (version 0.0.4).
+
+use std::fmt::Write;
+
+use ar_core::{Live, State, Status};
+
+use crate::standing;
+
+/// The page.
+pub fn page(state: &State, live: &Live) -> String {
+    let mut page = Page::default();
+    page.one("ar_coordinator_epoch", "gauge", "The reign that the journal is in.", state.epoch.0 as f64);
+    page.one("ar_journal_records_total", "counter", "Records in the journal.", state.seq.0 as f64);
+    page.one(
+        "ar_results_refused_total",
+        "counter",
+        "Results that came under a stale lease, or contradicted one.",
+        state.refused as f64,
+    );
+    page.one("ar_workers", "gauge", "Workers that are connected.", live.workers.len() as f64);
+    let slots: u32 = live.workers.values().map(|worker| worker.slots).sum();
+    page.one("ar_worker_slots", "gauge", "Experiments that they run at once.", f64::from(slots));
+    let held: usize = live.workers.values().map(|worker| worker.held.len()).sum();
+    page.one("ar_worker_leases", "gauge", "Leases that they hold.", held as f64);
+    page.one(
+        "ar_leases",
+        "gauge",
+        "Leases that are out, of connected workers and others.",
+        live.leases.len() as f64,
+    );
+    let queued: usize = live.queues.values().map(std::collections::VecDeque::len).sum();
+    page.one("ar_queue_length", "gauge", "Experiments that wait for a worker.", queued as f64);
+    let lost = |experiment: &ar_core::Experiment| u64::from(experiment.attempt.0.saturating_sub(1));
+    let lost: u64 = state.experiments.iter().map(lost).sum();
+    page.one(
+        "ar_leases_lost_total",
+        "counter",
+        "Leases that lapsed, were given back or forgotten.",
+        lost as f64,
+    );
+    page.head("ar_experiments_total", "counter", "Experiments that have ended, by outcome.");
+    let mut outcomes = std::collections::BTreeMap::<&str, u64>::new();
+    for experiment in &state.experiments {
+        if let Status::Done { outcome, .. } = &experiment.status {
+            *outcomes.entry(outcome.word()).or_default() += 1;
+        }
+    }
+    for (outcome, count) in outcomes {
+        page.sample("ar_experiments_total", &[("outcome", outcome)], count as f64);
+    }
+    studies(&mut page, state, live);
+    page.0
+}
+
+fn studies(page: &mut Page, state: &State, live: &Live) {
+    let all = standing::studies(state, live);
+    let mut each = |name: &str, help: &str, of: &dyn Fn(&standing::StudyLine) -> Option<f64>| {
+        page.head(name, "gauge", help);
+        for line in &all {
+            if let Some(value) = of(line) {
+                let id = line.id.get(..8).unwrap_or(&line.id);
+                page.sample(name, &[("study", &line.name), ("id", id), ("state", &line.state)], value);
+            }
+        }
+    };
+    each("ar_study_evaluations", "Full evaluations of a study that were spent, or are planned.", &|line| {
+        Some(line.spent)
+    });
+    each("ar_study_budget", "Full evaluations of a study in all.", &|line| Some(f64::from(line.budget)));
+    each("ar_study_running", "Experiments of a study that run.", &|line| Some(line.running as f64));
+    each("ar_study_best", "The best score of a study's own split, in units of its metric.", &|line| {
+        line.best
+    });
+}
+
+#[derive(Default)]
+struct Page(String);
+
+impl Page {
+    fn head(&mut self, name: &str, kind: &str, help: &str) {
+        // Writing to a text has no way to fail.
+        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
+        let escaped = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+        let labels: Vec<String> =
+            labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
+        let _ = writeln!(self.0, "{name}{{{}}} {value}", labels.join(","));
+    }
+
+    fn one(&mut self, name: &str, kind: &str, help: &str, value: f64) {
+        self.head(name, kind, help);
+        let _ = writeln!(self.0, "{name} {value}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_studies_cannot_break_the_page() {
+        let mut page = Page::default();
+        page.sample("m", &[("study", "a\"b\\c\nd")], 1.5);
+        assert_eq!(page.0, "m{study=\"a\\\"b\\\\c\\nd\"} 1.5\n");
+    }
+
+    #[test]
+    fn each_figure_has_a_help_text_and_a_type() {
+        let page = page(&State::default(), &Live::default());
+        for line in page.lines().filter(|line| !line.starts_with('#')) {
+            let name = line.split(['{', ' ']).next().unwrap();
+            assert!(
+                page.contains(&format!("# HELP {name} ")) && page.contains(&format!("# TYPE {name} ")),
+                "{name}"
+            );
+        }
+        assert!(page.contains("ar_workers 0\n"));
+    }
+}

@@ -1,0 +1,197 @@
+//! gRPC for people and their tools: studies are submitted, looked at and steered.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ar_common::{Digest, StudyId, StudySpec};
+use ar_core::{Input, State};
+use ar_net::{BlobStore, Role};
+use ar_proto::v1::studies_server::Studies;
+use ar_proto::v1::{BlobList, Document, Empty, Order, StudyName, Submission, Submitted, Verb};
+use serde::Serialize;
+use tokio::sync::mpsc;
+use tokio_stream::Stream;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+use crate::actor::Handle;
+use crate::results::Report;
+use crate::rpc::Gate;
+use crate::standing::{self, StudyLine};
+
+/// How often a study that is watched is looked at.
+const LOOK: Duration = Duration::from_millis(250);
+/// Most blobs that may be asked for at once.
+const MANY: usize = 1_000_000;
+
+/// The service.
+#[derive(Debug, Clone)]
+pub struct StudiesService {
+    handle: Handle,
+    blobs: BlobStore,
+    gate: Gate,
+}
+
+impl StudiesService {
+    pub(crate) fn new(handle: Handle, blobs: BlobStore, gate: Gate) -> Self {
+        Self { handle, blobs, gate }
+    }
+
+    fn open<T>(&self, request: Request<T>) -> Result<T, Status> {
+        self.gate.check(&request, Some(Role::Submit))?;
+        Ok(request.into_inner())
+    }
+
+    /// The study of a name.
+    async fn find(&self, name: String) -> Result<StudyId, Status> {
+        let found = self.handle.ask(move |state, _| standing::find(state, &name)).await?;
+        found.map_err(|unknown| Status::not_found(unknown.to_string()))
+    }
+
+    async fn line(&self, study: StudyId) -> Result<StudyLine, Status> {
+        let line = self.handle.ask(move |state, live| {
+            state.studies.get(&study).map(|entry| standing::study_line(state, live, entry))
+        });
+        line.await?.ok_or_else(|| Status::not_found("the study is gone"))
+    }
+
+    /// The study as submitted, if it is sound and all its files are here.
+    fn check(&self, submission: &Submission) -> Result<(StudySpec, Digest), Status> {
+        let wrong = |why: String| Status::invalid_argument(format!("this is no study: {why}"));
+        let spec: StudySpec =
+            serde_json::from_str(&submission.spec).map_err(|error| wrong(error.to_string()))?;
+        if spec.version != StudySpec::VERSION {
+            return Err(wrong(format!(
+                "it is of version {}, this coordinator reads version {}; use the same version on both sides",
+                spec.version,
+                StudySpec::VERSION
+            )));
+        }
+        spec.space.validate().map_err(|error| wrong(error.to_string()))?;
+        let tree: Digest = submission
+            .tree
+            .parse()
+            .map_err(|error: ar_common::digest::DigestError| wrong(error.to_string()))?;
+        let files = self.blobs.read_tree(&tree).map_err(|error| wrong(error.to_string()))?;
+        match files.entries.iter().find(|entry| !self.blobs.contains(&entry.digest)) {
+            Some(missing) => Err(wrong(format!("its file {} was not sent", missing.path))),
+            None => Ok((spec, tree)),
+        }
+    }
+}
+
+/// A document of something that can be written down.
+fn document<T: Serialize>(of: &T) -> Result<Response<Document>, Status> {
+    let json = serde_json::to_string(of).map_err(|error| Status::internal(error.to_string()))?;
+    Ok(Response::new(Document { json }))
+}
+
+/// The report of one study. It asks the search, which takes its time, so it is made beside everything else.
+async fn report(state: Arc<State>, study: StudyId) -> Result<Report, Status> {
+    let made = tokio::task::spawn_blocking(move || Report::of(&state, &study)).await;
+    made.map_err(|error| Status::internal(format!("the report failed: {error}")))?
+        .ok_or_else(|| Status::not_found("the study is gone"))
+}
+
+#[tonic::async_trait]
+impl Studies for StudiesService {
+    type WatchStream = Pin<Box<dyn Stream<Item = Result<Document, Status>> + Send>>;
+
+    async fn missing(&self, request: Request<BlobList>) -> Result<Response<BlobList>, Status> {
+        let asked = self.open(request)?.digests;
+        if asked.len() > MANY {
+            return Err(Status::invalid_argument(format!("{} blobs; ask for {MANY} at a time", asked.len())));
+        }
+        let mut digests = Vec::new();
+        for digest in asked {
+            let parsed: Digest = digest.parse().map_err(|error: ar_common::digest::DigestError| {
+                Status::invalid_argument(error.to_string())
+            })?;
+            if !self.blobs.contains(&parsed) {
+                digests.push(digest);
+            }
+        }
+        Ok(Response::new(BlobList { digests }))
+    }
+
+    async fn submit(&self, request: Request<Submission>) -> Result<Response<Submitted>, Status> {
+        let submission = self.open(request)?;
+        let (spec, tree) = self.check(&submission)?;
+        let study = spec.id();
+        tracing::info!(study = study.short(), name = spec.name, "submitted");
+        self.handle.input(Input::Submit { spec: Box::new(spec), tree }).await?;
+        // Durable before it is told.
+        self.handle.settle().await?;
+        Ok(Response::new(Submitted { study: study.0 }))
+    }
+
+    async fn list(&self, request: Request<Empty>) -> Result<Response<Document>, Status> {
+        self.open(request)?;
+        document(&self.handle.ask(standing::studies).await?)
+    }
+
+    async fn report(&self, request: Request<StudyName>) -> Result<Response<Document>, Status> {
+        let study = self.find(self.open(request)?.study).await?;
+        let state = Arc::new(self.handle.ask(|state, _| state.clone()).await?);
+        document(&report(state, study).await?)
+    }
+
+    async fn workers(&self, request: Request<Empty>) -> Result<Response<Document>, Status> {
+        self.open(request)?;
+        document(&self.handle.ask(standing::workers).await?)
+    }
+
+    async fn steer(&self, request: Request<Order>) -> Result<Response<Document>, Status> {
+        let Order { study, verb } = self.open(request)?;
+        let study = self.find(study).await?;
+        let input = match Verb::try_from(verb) {
+            Ok(Verb::Pause) => Input::Pause { study: study.clone(), paused: true },
+            Ok(Verb::Resume) => Input::Pause { study: study.clone(), paused: false },
+            Ok(Verb::Cancel) => Input::Cancel { study: study.clone() },
+            Ok(Verb::Unspecified) | Err(_) => {
+                return Err(Status::invalid_argument(
+                    "this coordinator does not know that order; upgrade it",
+                ));
+            }
+        };
+        self.handle.input(input).await?;
+        // Durable before it is told.
+        self.handle.settle().await?;
+        document(&self.line(study).await?)
+    }
+
+    async fn watch(&self, request: Request<StudyName>) -> Result<Response<Self::WatchStream>, Status> {
+        let study = self.find(self.open(request)?.study).await?;
+        let (sender, receiver) = mpsc::channel(4);
+        let service = self.clone();
+        tokio::spawn(async move {
+            let mut look = tokio::time::interval(LOOK);
+            let mut last: Option<StudyLine> = None;
+            loop {
+                look.tick().await;
+                let line = match service.line(study.clone()).await {
+                    Ok(line) => line,
+                    Err(status) => {
+                        // Whoever watched may have gone.
+                        let _ = sender.send(Err(status)).await;
+                        return;
+                    }
+                };
+                if last.as_ref() == Some(&line) {
+                    if sender.is_closed() {
+                        return;
+                    }
+                    continue;
+                }
+                let over = !matches!(line.state.as_str(), "running" | "paused");
+                let next = document(&line).map(Response::into_inner);
+                if sender.send(next).await.is_err() || over {
+                    return;
+                }
+                last = Some(line);
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+    }
+}
