@@ -7,4 +7,5 @@ pub mod figures;
 pub mod processes;
 pub mod project;
 pub mod run;
+pub mod service;
 pub mod store;

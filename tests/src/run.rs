@@ -16,7 +16,9 @@ pub fn binary() -> &'static Path {
         None => {
             let release = !cfg!(debug_assertions);
             let mut build = Command::new(env!("CARGO"));
-            build.args(["build", "--quiet", "--bin", "ar-coordinator"]).current_dir(root());
+            build
+                .args(["build", "--quiet", "-p", "ar-coordinator", "-p", "ar-worker", "--bins"])
+                .current_dir(root());
             build.args(release.then_some("--release"));
             assert!(build.status().is_ok_and(|status| status.success()), "ar-coordinator does not build");
             let target =
