@@ -14,7 +14,7 @@ use ar_core::{Core, Effect, Input, Live, Output, Record, SessionId, State, Timin
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::journal::{Journal, JournalError};
-use crate::planner;
+use crate::planner::{self, Planner, SearchPlanner};
 
 /// How often deadlines are looked at.
 const TICK: Duration = Duration::from_millis(200);
@@ -213,8 +213,7 @@ struct Actor {
     gathering: Output,
     /// Who waits until a position is durable.
     waiting: Vec<(Seq, oneshot::Sender<()>)>,
-    /// What the search remembers between plans.
-    memory: planner::Memory,
+    planner: Arc<dyn Planner>,
     plan_failed: Option<String>,
     messages: mpsc::Sender<Message>,
 }
@@ -224,8 +223,20 @@ struct Actor {
 /// # Errors
 /// When the journal cannot be read or written.
 pub async fn start(
+    journal: Box<dyn Journal>,
+    timing: Timing,
+) -> Result<(Handle, tokio::task::JoinHandle<Result<(), ActorError>>), JournalError> {
+    start_with(journal, timing, Arc::new(SearchPlanner::default())).await
+}
+
+/// As [`start`], with plans of another make.
+///
+/// # Errors
+/// When the journal cannot be read or written.
+pub async fn start_with(
     mut journal: Box<dyn Journal>,
     timing: Timing,
+    planner: Arc<dyn Planner>,
 ) -> Result<(Handle, tokio::task::JoinHandle<Result<(), ActorError>>), JournalError> {
     let mut state = journal.replay()?;
     let mut records = Vec::new();
@@ -246,7 +257,7 @@ pub async fn start(
         events,
         gathering: Output::default(),
         waiting: Vec::new(),
-        memory: planner::Memory::default(),
+        planner,
         plan_failed: None,
         messages: sender.clone(),
     };
@@ -374,15 +385,10 @@ impl Actor {
                     };
                     let slots = self.core.live.workers.values().map(|worker| worker.slots).sum();
                     // The core's state may be ahead of `as_of`; the core revalidates what comes back.
-                    let request = planner::Request::new(
-                        &self.core.state,
-                        &study,
-                        entry,
-                        planner::Ask { want, time, slots },
-                    );
+                    let ask = planner::Ask { want, time, slots };
+                    let make = self.planner.prepare(&self.core.state, &study, entry, ask);
                     let messages = self.messages.clone();
-                    let memory = self.memory.clone();
-                    let planning = tokio::task::spawn_blocking(move || planner::plan(&request, &memory));
+                    let planning = tokio::task::spawn_blocking(make);
                     tokio::spawn(async move {
                         let message = match planning.await {
                             Ok(plan) => Message::Input(Box::new(Input::Planned { study, as_of, plan })),

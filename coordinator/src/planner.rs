@@ -22,6 +22,35 @@ impl Memory {
     }
 }
 
+/// Makes plans.
+pub trait Planner: Send + Sync + std::fmt::Debug {
+    /// Takes what a plan needs from the state. What is returned makes it, beside everything else.
+    fn prepare(
+        &self,
+        state: &State,
+        id: &StudyId,
+        study: &Study,
+        ask: Ask,
+    ) -> Box<dyn FnOnce() -> Planned + Send>;
+}
+
+/// The one that searches.
+#[derive(Debug, Default)]
+pub struct SearchPlanner(Memory);
+
+impl Planner for SearchPlanner {
+    fn prepare(
+        &self,
+        state: &State,
+        id: &StudyId,
+        study: &Study,
+        ask: Ask,
+    ) -> Box<dyn FnOnce() -> Planned + Send> {
+        let (request, memory) = (Request::new(state, id, study, ask), self.0.clone());
+        Box::new(move || plan(&request, &memory))
+    }
+}
+
 /// A plan to be made, with all it is made from.
 #[derive(Debug)]
 pub struct Request {
