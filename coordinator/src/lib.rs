@@ -17,6 +17,7 @@ pub mod data;
 pub mod exit;
 pub mod intake;
 pub mod journal;
+mod live;
 pub mod local;
 pub mod planner;
 mod progress;

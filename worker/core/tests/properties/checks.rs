@@ -118,7 +118,9 @@ impl Shell {
                     assert!(self.held.remove(&lease).is_some(), "{lease:?} was given back twice");
                 }
             }
-            WorkerFrame::Started { lease } => assert!(self.processes.contains_key(&lease)),
+            WorkerFrame::Started { lease } | WorkerFrame::Progress { lease, .. } => {
+                assert!(self.processes.contains_key(&lease))
+            }
             WorkerFrame::Preparing { .. } | WorkerFrame::Ready { .. } | WorkerFrame::NotReady { .. } => {}
         }
     }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ar_common::frames::{CoordinatorFrame, Grant, LeaseRef, LeaseStage};
+use ar_common::frames::{CoordinatorFrame, Figures, Grant, LeaseRef, LeaseStage};
 use ar_common::{Digest, Epoch, ExperimentId, Millis, Outcome, Seq, StudyId};
 use ar_worker_core::{Effect, Input, SpoolEntry, Worker};
 use proptest::sample::Index;
@@ -113,7 +113,11 @@ impl Shell {
                     self.answer(lease, *ack);
                 }
             }
-            Operation::Started(which) => self.about(which, |lease| Input::Started { lease }),
+            Operation::Started(which) => {
+                self.about(which, |lease| Input::Started { lease });
+                let figures = Figures { seconds: 0.0, loss: Some(3.0), share: None };
+                self.about(which, |lease| Input::Progress { lease, figures });
+            }
             Operation::Matrix(which, hash) => {
                 self.about(which, |lease| Input::Matrix { lease, hash: hash.to_string() });
                 // Then its folds, behind the incumbent or not: as many as lose a race, or one less.
@@ -135,6 +139,13 @@ impl Shell {
                     self.is_gone(lease);
                 }
             }
+            Operation::Unready(which) if self.stream == Stream::Welcomed => {
+                if let Some(lease) = pick(self.processes.keys(), which) {
+                    self.processes.remove(&lease);
+                    self.give(Input::Unready { lease, why: "the data are gone".into() });
+                    self.is_gone(lease);
+                }
+            }
             Operation::Fsync(which) => {
                 if let Some(lease) = pick(self.writing.keys(), which) {
                     self.fsync(lease);
@@ -149,7 +160,10 @@ impl Shell {
                 self.met.deaths += 1;
                 self.start_anew();
             }
-            Operation::Connect | Operation::Welcome { .. } | Operation::Deposed(_) => {}
+            Operation::Connect
+            | Operation::Unready(_)
+            | Operation::Welcome { .. }
+            | Operation::Deposed(_) => {}
         }
     }
 
