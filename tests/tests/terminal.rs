@@ -76,7 +76,8 @@ fn a_terminal_shows_how_far_each_training_run_is() {
     let flags = ["--budget", "2", "--rounds", "1", "--slots", "2", "--time-budget", "4s"];
     let arguments = project.arguments(&flags);
     let text = drawn_by(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
-    let bars: Vec<&str> = text.split(['\r', '\n']).filter(|line| line.contains(" run: #")).collect();
+    let is_bar = |line: &&str| line.starts_with(['█', '░']) && line.contains(" run: #");
+    let bars: Vec<&str> = text.split(['\r', '\n']).filter(is_bar).collect();
     assert!(bars.iter().all(|bar| bar.chars().count() <= 120), "{bars:#?}");
     let figures = |bar: &&str| Some(bar.split_once("loss 3.")?.1.get(..2)?.to_owned());
     let shown: BTreeSet<String> = bars.iter().filter_map(figures).collect();

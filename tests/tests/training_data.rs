@@ -199,7 +199,7 @@ fn data_that_cannot_be_used_are_one_line_and_nothing_is_written() {
     refused(&["--data", "train.py=CORPUS"], "`train.py` is searched");
     refused(&["--data", "prepare.py=CORPUS"], "`prepare.py` is protected");
     refused(&["--data", "lib=CORPUS", "--protect", "lib/a.py"], "`lib/a.py` is protected");
-    refused(&["--data", "CORPUS/.."], "results are written to");
+    refused(&["--data", "x=CORPUS/.."], "results are written to");
     let table = run::finish(&["run", text(&run::example("heart-statlog.csv")), "--data", "/tmp"]);
     assert_eq!(table.status.code(), Some(2));
     assert!(run::stderr(&table).contains("--data is for training scripts"), "{}", run::stderr(&table));

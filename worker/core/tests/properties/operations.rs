@@ -39,8 +39,6 @@ pub(crate) enum Operation {
     End(Index, Outcome),
     /// It is gone with its server.
     Lost(Index),
-    /// It did not begin: its study's data are gone.
-    Unready(Index),
     /// A result has reached the disk.
     Fsync(Index),
     /// Time passes.
@@ -72,7 +70,6 @@ pub(crate) fn operations() -> impl Strategy<Value = Operation> {
         6 => (index(), 0..6_u8).prop_map(|(which, hash)| Operation::Matrix(which, hash)),
         12 => (index(), outcome).prop_map(|(which, outcome)| Operation::End(which, outcome)),
         3 => index().prop_map(Operation::Lost),
-        2 => index().prop_map(Operation::Unready),
         12 => index().prop_map(Operation::Fsync),
         6 => prop_oneof![1..3_000_u64, 3_000..70_000_u64].prop_map(Operation::Wait),
         1 => prop_oneof![0..5_000_u64, 5_000..90_000_u64].prop_map(Operation::Drain),

@@ -139,13 +139,6 @@ impl Shell {
                     self.is_gone(lease);
                 }
             }
-            Operation::Unready(which) if self.stream == Stream::Welcomed => {
-                if let Some(lease) = pick(self.processes.keys(), which) {
-                    self.processes.remove(&lease);
-                    self.give(Input::Unready { lease, why: "the data are gone".into() });
-                    self.is_gone(lease);
-                }
-            }
             Operation::Fsync(which) => {
                 if let Some(lease) = pick(self.writing.keys(), which) {
                     self.fsync(lease);
