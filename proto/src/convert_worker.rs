@@ -31,7 +31,6 @@ pub fn read_worker_message(message: v1::WorkerMessage) -> Result<Vec<WorkerFrame
 }
 
 /// Where in a message something goes.
-#[expect(clippy::large_enum_variant, reason = "it is taken apart at once")]
 enum Out {
     Frame(Frame),
     Progress(v1::Progress),

@@ -119,7 +119,7 @@ impl Shell {
                 }
             }
             WorkerFrame::Started { lease } | WorkerFrame::Progress { lease, .. } => {
-                assert!(self.processes.contains_key(&lease))
+                assert!(self.processes.contains_key(&lease));
             }
             WorkerFrame::Preparing { .. } | WorkerFrame::Ready { .. } | WorkerFrame::NotReady { .. } => {}
         }

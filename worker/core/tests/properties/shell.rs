@@ -153,10 +153,7 @@ impl Shell {
                 self.met.deaths += 1;
                 self.start_anew();
             }
-            Operation::Connect
-            | Operation::Unready(_)
-            | Operation::Welcome { .. }
-            | Operation::Deposed(_) => {}
+            Operation::Connect | Operation::Welcome { .. } | Operation::Deposed(_) => {}
         }
     }
 
