@@ -116,9 +116,9 @@ mod tests {
         runs.began(ExperimentId(12), "LR=0.1".into(), begin);
         let later = begin + Duration::from_secs(14);
         assert_eq!(runs.progress(later), "#12 LR=0.1  14 s");
-        runs.told(ExperimentId(12), figures(3.142, 0.48));
+        runs.told(ExperimentId(12), figures(3.25, 0.48));
         runs.told(ExperimentId(99), figures(1.0, 1.0));
-        assert_eq!(runs.progress(later), "#12 LR=0.1  loss 3.1420  48 %");
+        assert_eq!(runs.progress(later), "#12 LR=0.1  loss 3.2500  48 %");
         runs.told(ExperimentId(12), Figures { seconds: 31.2, loss: None, share: None });
         assert_eq!(runs.progress(later), "#12 LR=0.1  31 s");
         for id in 13..22 {

@@ -148,7 +148,8 @@ fn a_run_that_changes_data_is_void_and_none_starts_on_what_it_left() {
 fn a_worker_that_lacks_the_data_says_so_and_gets_no_lease() {
     let project = Project::new("touch \"$AR_WORKSPACE/begun\"; sleep 1000");
     let corpus = corpus(&project);
-    let mut running = project.start(&[&ONCE[..], &["--data", text(&corpus)]].concat());
+    let short = ["--time-budget", "1s", "--startup", "10s", "--data", text(&corpus)];
+    let mut running = project.start(&[&ONCE[..], &short].concat());
     running.until(|line| line.starts_with("ready")).expect("the worker is ready");
     let begun = || {
         let attempts = fs::read_dir(project.out().join("store/worker/attempts"));
