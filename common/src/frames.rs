@@ -171,6 +171,17 @@ pub struct CheckpointOrder {
     pub better_than: Option<f64>,
 }
 
+/// How far a training run is.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Figures {
+    /// Seconds since it began to train.
+    pub seconds: f64,
+    /// The loss that it told last.
+    pub loss: Option<f64>,
+    /// Share of its time to train that has passed, 0 to 1.
+    pub share: Option<f64>,
+}
+
 /// From worker to coordinator.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum WorkerFrame {
@@ -214,6 +225,13 @@ pub enum WorkerFrame {
     Started {
         /// Which.
         lease: LeaseRef,
+    },
+    /// How far a run is, for whoever watches; decides nothing, and the next one replaces it.
+    Progress {
+        /// Which.
+        lease: LeaseRef,
+        /// What is known by now.
+        figures: Figures,
     },
     /// Leases given back unrun.
     Released {

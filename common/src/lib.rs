@@ -6,6 +6,7 @@
 
 pub mod budget;
 pub mod constraints;
+pub mod data;
 pub mod digest;
 pub mod ensemble;
 pub mod experiment;
@@ -27,6 +28,7 @@ pub mod workload;
 
 pub use budget::Budget;
 pub use constraints::Constraints;
+pub use data::{DataRef, Fingerprint};
 pub use digest::Digest;
 pub use ensemble::Member;
 pub use experiment::{Block, Config, ExperimentKey};

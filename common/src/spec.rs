@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::budget::Budget;
 use crate::constraints::Constraints;
+use crate::data::DataRef;
 use crate::digest::Digest;
 use crate::experiment::Config;
 use crate::ids::StudyId;
@@ -306,6 +307,8 @@ struct TrainingIdentity<'a> {
     pins: &'a [Pin],
     #[serde(skip_serializing_if = "<[Variants]>::is_empty")]
     variants: &'a [Variants],
+    #[serde(skip_serializing_if = "<[DataRef]>::is_empty")]
+    data: &'a [DataRef],
     seed: u64,
     space: &'a Space,
 }
@@ -357,6 +360,7 @@ impl StudySpec {
             sites: &training.sites,
             pins: &training.pins,
             variants: &training.variants,
+            data: &training.data,
             seed: self.seed,
             space: &self.space,
         }

@@ -75,13 +75,21 @@ impl TreeEntry {
     /// # Errors
     /// When it does not.
     pub fn check_path(&self) -> Result<(), TreePathError> {
-        let bad_part = |part: &str| part.is_empty() || part == "." || part == "..";
-        let bad_char = |c: char| c.is_control() || c == '\\' || c == ':';
-        if self.path.split('/').any(bad_part) || self.path.chars().any(bad_char) {
-            return Err(TreePathError(self.path.clone()));
-        }
-        Ok(())
+        check_path(&self.path)
     }
+}
+
+/// Checks that a path stays inside the folder that it is taken from.
+///
+/// # Errors
+/// When it does not.
+pub fn check_path(path: &str) -> Result<(), TreePathError> {
+    let bad_part = |part: &str| part.is_empty() || part == "." || part == "..";
+    let bad_char = |c: char| c.is_control() || c == '\\' || c == ':';
+    if path.split('/').any(bad_part) || path.chars().any(bad_char) {
+        return Err(TreePathError(path.to_owned()));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::DataRef;
 use crate::digest::Digest;
 use crate::experiment::Config;
 use crate::spec::{Splits, TabularSpec};
@@ -66,6 +67,9 @@ pub struct Training {
     /// Slots whose options are whole files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub variants: Vec<Variants>,
+    /// Data that runs read where it lies.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub data: Vec<DataRef>,
 }
 
 /// A file of the project that others may stand in for.
@@ -206,6 +210,7 @@ mod tests {
             evaluate: None,
             pins: vec![],
             variants: vec![],
+            data: vec![],
             protect: vec![],
             sites: vec![site("LR", 12, 15, "0.25"), site("D", 4, 5, "12")],
         }

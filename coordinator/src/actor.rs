@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ar_common::frames::{CoordinatorFrame, Hello};
+use ar_common::frames::{CoordinatorFrame, Figures, Hello};
 use ar_common::{Epoch, Millis, Seq, StudyId, WorkerId};
 use ar_core::{Core, Effect, Input, Live, Output, Record, SessionId, State, Timing};
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -97,6 +97,8 @@ pub enum Event {
     },
     /// A process of an experiment started.
     Started(ar_common::ExperimentId),
+    /// How far a run of an experiment is.
+    Progress(ar_common::ExperimentId, Figures),
 }
 
 /// Talks to the actor.

@@ -213,6 +213,11 @@ pub struct TrainArgs {
     /// A file that no run may change; may be given again [default: prepare.py and evaluate.py where they are]
     #[arg(long, value_name = "FILE")]
     pub protect: Vec<String>,
+    /// Data that runs read where they lie, e.g. /data/corpus or data/tokens.bin=/data/tokens.bin: a file or a folder at a path
+    /// that every worker has, and its name inside the project [default: the place in the project, or the last part of the path];
+    /// each run finds a link, nothing is copied, and a run that changes it is void; may be given again
+    #[arg(long, value_name = "[NAME=]PATH")]
+    pub data: Vec<String>,
     /// Regular expression whose first group is the metric, where the script prints no summary
     #[arg(long, value_name = "REGEX")]
     pub metric_regex: Option<String>,
@@ -247,6 +252,7 @@ impl TrainArgs {
             ("--no-early-stop", self.no_early_stop),
             ("--evaluate", self.evaluate.is_some()),
             ("--protect", !self.protect.is_empty()),
+            ("--data", !self.data.is_empty()),
             ("--metric-regex", self.metric_regex.is_some()),
             ("--direction", self.direction.is_some()),
             ("--warm-start", self.warm_start.is_some()),

@@ -19,6 +19,7 @@ pub mod http;
 pub mod intake;
 pub mod journal;
 pub mod listener;
+mod live;
 pub mod local;
 pub mod metrics;
 pub mod planner;

@@ -1,17 +1,15 @@
 //! Live progress of a study: a bar on a terminal, plain lines elsewhere.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use ar_common::frames::Figures;
 use ar_common::{Block, ExperimentId, StudyId, ensemble::describe};
 use ar_core::{Experiment, Record, State, Study};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::commands::output::Console;
+use crate::live::Runs;
 use crate::summary::figure;
-
-/// Running experiments named beside the bar.
-const NAMED: usize = 2;
 
 /// Shows a study under way.
 #[derive(Debug)]
@@ -25,7 +23,9 @@ pub(crate) struct Progress {
     ended: u32,
     total: u32,
     best: Option<f64>,
-    running: BTreeMap<ExperimentId, String>,
+    running: Runs,
+    /// Whether its runs train, so that each goes on for a while.
+    trains: bool,
     mode: &'static str,
 }
 
@@ -46,7 +46,8 @@ impl Progress {
             began: None,
             ended,
             total: entry.map_or(0, |entry| entry.budget().total()),
-            running: BTreeMap::new(),
+            running: Runs::default(),
+            trains: entry.is_some_and(|entry| entry.spec.training().is_some()),
             mode: "",
         }
     }
@@ -93,8 +94,14 @@ impl Progress {
         let Some(study) = state.studies.get(&self.study) else {
             return;
         };
-        self.running.insert(id, label(experiment, study));
+        self.running.began(id, label(experiment, study), Instant::now());
+        self.trains = study.spec.training().is_some();
         self.mode = experiment.mode.name();
+    }
+
+    /// A run of an experiment is so far.
+    pub(crate) fn figures(&mut self, id: ExperimentId, figures: Figures) {
+        self.running.told(id, figures);
     }
 
     /// A record became durable; `state` has it.
@@ -105,13 +112,13 @@ impl Progress {
         self.total = study.budget().total();
         match record {
             Record::Done { experiment, .. } => {
-                self.running.remove(experiment);
+                self.running.ended(*experiment);
                 if let Some(experiment) = state.experiment(*experiment).filter(|e| e.study == self.study) {
                     self.ended(state, study, experiment);
                 }
             }
             Record::Requeued { experiment, .. } => {
-                self.running.remove(experiment);
+                self.running.ended(*experiment);
             }
             Record::OptionRemoved { study: of, dimension, option, reason } if *of == self.study => {
                 self.note(&format!("left out  {dimension}={option}: {reason}"));
@@ -170,7 +177,13 @@ impl Progress {
     /// Draws the bar anew.
     pub(crate) fn tick(&mut self) {
         let Some((began, before)) = self.began else { return };
+        let now = Instant::now();
         if !self.console.is_terminal() {
+            if self.trains
+                && let Some(line) = self.running.due(now)
+            {
+                self.note(&line);
+            }
             return;
         }
         let bar = self.bar.get_or_insert_with(|| {
@@ -179,21 +192,25 @@ impl Progress {
             bar
         });
         bar.set_length(u64::from(self.total));
-        let running: Vec<&str> = self.running.values().take(NAMED).map(String::as_str).collect();
         let rate = f64::from(self.ended - before.min(self.ended)) / began.elapsed().as_secs_f64().max(0.001);
         let best = self.best.map(|best| format!("best {}  ", figure(best))).unwrap_or_default();
         let left = f64::from(self.total.saturating_sub(self.ended));
         let eta = if rate > 0.0 { left / rate } else { f64::NAN };
         let eta = Duration::try_from_secs_f64(eta)
             .map(|d| humantime::format_duration(Duration::from_secs(d.as_secs())).to_string());
-        bar.set_message(format!(
-            "{best}{}  {} of {} run: {}  {rate:.1}/s  ETA {}",
-            self.mode,
-            self.running.len(),
-            self.slots,
-            running.join(", "),
-            eta.unwrap_or_else(|_| "-".to_owned())
-        ));
+        let eta = eta.unwrap_or_else(|_| "-".to_owned());
+        let (mode, count, slots) = (self.mode, self.running.count(), self.slots);
+        // What changes all the time stands last, where a narrow terminal cuts it.
+        bar.set_message(match self.trains {
+            true => {
+                let runs = crate::text::plain(&self.running.progress(now));
+                format!("{best}{mode}  ETA {eta}  {count} of {slots} run: {runs}")
+            }
+            false => {
+                let labels = self.running.labels();
+                format!("{best}{mode}  {count} of {slots} run: {labels}  {rate:.1}/s  ETA {eta}")
+            }
+        });
         bar.set_position(u64::from(self.ended));
     }
 

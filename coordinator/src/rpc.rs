@@ -245,6 +245,9 @@ impl Inbound {
                 self.handle.tell(Event::Started(lease.experiment)).await?;
                 Input::Started { session, lease }
             }
+            WorkerFrame::Progress { lease, figures } => {
+                return Ok(self.handle.tell(Event::Progress(lease.experiment, figures)).await?);
+            }
             WorkerFrame::Released { leases } => Input::Released { session, leases },
             WorkerFrame::Completed { lease, outcome, digest } => {
                 self.check_blobs(&outcome)?;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use ar_common::WorkerId;
-use ar_common::frames::{Hello, Unavailable, WorkerFrame};
+use ar_common::frames::{Figures, Hello, LeaseRef, Unavailable, WorkerFrame};
 
 use crate::fields::{self, WireError, held_in, held_out, invalid, lease_in, lease_out, need, text};
 use crate::v1::{self, worker_frame::Frame};
@@ -15,8 +15,14 @@ const LABEL_LIMIT: usize = 64;
 
 /// Puts a batch of frames into one message.
 pub fn worker_message<'a>(frames: impl IntoIterator<Item = &'a WorkerFrame>) -> v1::WorkerMessage {
-    let frames = frames.into_iter().map(|frame| v1::WorkerFrame { frame: Some(frame_out(frame)) }).collect();
-    v1::WorkerMessage { frames }
+    let mut message = v1::WorkerMessage::default();
+    for frame in frames {
+        match frame_out(frame) {
+            Out::Frame(frame) => message.frames.push(v1::WorkerFrame { frame: Some(frame) }),
+            Out::Progress(progress) => message.progress.push(progress),
+        }
+    }
+    message
 }
 
 /// Reads a batch of frames.
@@ -24,11 +30,33 @@ pub fn worker_message<'a>(frames: impl IntoIterator<Item = &'a WorkerFrame>) -> 
 /// # Errors
 /// When a frame lacks a field or has one that makes no sense.
 pub fn read_worker_message(message: v1::WorkerMessage) -> Result<Vec<WorkerFrame>, WireError> {
-    message.frames.into_iter().map(|frame| frame_in(need(frame.frame, "frame")?)).collect()
+    let frames = message.frames.into_iter().map(|frame| frame_in(need(frame.frame, "frame")?));
+    frames.chain(message.progress.into_iter().map(progress_in)).collect()
 }
 
-fn frame_out(frame: &WorkerFrame) -> Frame {
-    match frame {
+/// Where in a message something goes.
+enum Out {
+    Frame(Frame),
+    Progress(v1::Progress),
+}
+
+fn progress_out(lease: &LeaseRef, figures: Figures) -> v1::Progress {
+    let Figures { seconds, loss, share } = figures;
+    v1::Progress { lease: Some(lease_out(lease)), seconds, loss, share }
+}
+
+fn progress_in(progress: v1::Progress) -> Result<WorkerFrame, WireError> {
+    let v1::Progress { lease, seconds, loss, share } = progress;
+    let all = [Some(seconds), loss, share];
+    if let Some(odd) = all.into_iter().flatten().find(|number| !number.is_finite()) {
+        return Err(invalid("progress", format!("{odd} is no number to show")));
+    }
+    Ok(WorkerFrame::Progress { lease: lease_in(lease)?, figures: Figures { seconds, loss, share } })
+}
+
+fn frame_out(frame: &WorkerFrame) -> Out {
+    Out::Frame(match frame {
+        WorkerFrame::Progress { lease, figures } => return Out::Progress(progress_out(lease, *figures)),
         WorkerFrame::Hello(hello) => Frame::Hello(v1::Hello {
             worker: hello.worker.0.clone(),
             boot: hello.boot,
@@ -67,7 +95,7 @@ fn frame_out(frame: &WorkerFrame) -> Frame {
             outcome: serde_json::to_string(outcome).unwrap_or_default(),
             digest: digest.to_string(),
         }),
-    }
+    })
 }
 
 fn unavailable_out(option: &Unavailable) -> v1::Unavailable {
@@ -215,6 +243,12 @@ mod tests {
             WorkerFrame::Started { lease },
             WorkerFrame::Released { leases: vec![lease] },
             WorkerFrame::Completed { lease, outcome, digest },
+            // Those are read last, wherever they stood.
+            WorkerFrame::Progress {
+                lease,
+                figures: Figures { seconds: 1.5, loss: Some(3.25), share: Some(0.5) },
+            },
+            WorkerFrame::Progress { lease, figures: Figures { seconds: 0.0, loss: None, share: None } },
         ]
     }
 
@@ -223,6 +257,19 @@ mod tests {
         let bytes = worker_message(&frames()).encode_to_vec();
         let message = v1::WorkerMessage::decode(bytes.as_slice()).unwrap();
         assert_eq!(read_worker_message(message).unwrap(), frames());
+    }
+
+    #[test]
+    fn a_coordinator_that_knows_no_progress_finds_no_frame_that_it_cannot_read() {
+        let lease =
+            LeaseRef { experiment: ExperimentId(3), lease: LeaseSeq { incarnation: 9, seq: Seq(40) } };
+        let figures = Figures { seconds: 1.5, loss: Some(3.25), share: None };
+        let frames = [WorkerFrame::Progress { lease, figures }, WorkerFrame::Started { lease }];
+        let message = worker_message(&frames);
+        assert!(message.frames.iter().all(|frame| frame.frame.is_some()), "an empty one ends the session");
+        assert_eq!((message.frames.len(), message.progress.len()), (1, 1));
+        let odd = WorkerFrame::Progress { lease, figures: Figures { seconds: f64::NAN, ..figures } };
+        assert!(read_worker_message(worker_message([&odd])).is_err());
     }
 
     #[test]

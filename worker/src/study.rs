@@ -15,7 +15,7 @@ use tonic::transport::Channel;
 
 use crate::environment::{self, EnvironmentError};
 use crate::server::{ForkServer, ServerError};
-use crate::training::Project;
+use crate::training::{DataFault, Project};
 
 /// The file of a study's tree that names the environment.
 const REQUIREMENTS: &str = "requirements.lock";
@@ -31,6 +31,8 @@ pub(crate) enum StudyError {
     Layout { folder: PathBuf, source: io::Error },
     #[error("the project's files could not be checked: {0}")]
     Check(String),
+    #[error(transparent)]
+    Data(#[from] DataFault),
     #[error("--metric-regex is not valid: {0}")]
     Regex(String),
     #[error("the study names no `{REQUIREMENTS}`; submit it with this version of the coordinator")]

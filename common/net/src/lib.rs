@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod blobs;
+pub mod data;
 pub mod dial;
 pub mod durable;
 pub mod logs;
@@ -10,5 +11,6 @@ pub mod transfer;
 
 pub use access::{Access, Denied, Role};
 pub use blobs::{BlobError, BlobStore, digest_of_file};
+pub use data::DataError;
 pub use dial::{Dial, DialError, is_loopback};
 pub use token::{Token, TokenError};

@@ -1,7 +1,7 @@
 //! What `run` shows before it starts: the machine, the data, the task, the space.
 
 use ar_common::frames::Hardware;
-use ar_common::{BudgetBy, Constraints, StudySpec, Tabular, Task, Training, Workload};
+use ar_common::{BudgetBy, Constraints, DataRef, StudySpec, Tabular, Task, Training, Workload};
 
 use super::output::Console;
 use crate::data::ColumnKind;
@@ -110,8 +110,9 @@ fn script(project: &Project, training: &Training, spec: &StudySpec) -> Vec<Strin
         true => String::new(),
         false => format!("; no run may change {}", training.protect.join(", ")),
     };
-    vec![
-        format!("project   {}: {} files{protected}", training.path, project.files()),
+    let mut lines = vec![format!("project   {}: {} files{protected}", training.path, project.files())];
+    lines.extend(training.data.iter().map(|data| referred(data, &project.left_out)));
+    lines.extend([
         format!("command   {}", training.command),
         format!(
             "time      {} s to train, told {by}, and {} s beyond to start and evaluate; then it is ended",
@@ -124,7 +125,23 @@ fn script(project: &Project, training: &Training, spec: &StudySpec) -> Vec<Strin
             said_by(training),
             spec.seed
         ),
-    ]
+    ]);
+    lines
+}
+
+/// Data that runs read where they lie.
+fn referred(data: &DataRef, left_out: &[String]) -> String {
+    let DataRef { name, path, fingerprint } = data;
+    let told = if fingerprint.sampled { "names, sizes and samples of its content" } else { "its content" };
+    let instead = match left_out.contains(name) {
+        true => "; what the project has there is left out",
+        false => "",
+    };
+    format!(
+        "data      {name} -> {path}: {} files, {:.3} GiB, known by {told}{instead}",
+        fingerprint.files,
+        gib(fingerprint.bytes)
+    )
 }
 
 fn said_by(training: &Training) -> String {

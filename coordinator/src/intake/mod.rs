@@ -1,5 +1,6 @@
 //! From flags or a `study.toml` to one [`StudySpec`] and the files that its attempts need.
 
+mod data;
 mod project;
 mod promoted;
 mod snapshot;

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use ar_common::{
-    Budget, BudgetBy, Constraints, Digest, Dimension, Direction, EntryKind, Limits, Metric, Pin, SearchSpec,
-    Site, Space, StudySpec, Training, TreeEntry, Variants, Workload,
+    Budget, BudgetBy, Constraints, DataRef, Digest, Dimension, Direction, EntryKind, Limits, Metric, Pin,
+    SearchSpec, Site, Space, StudySpec, Training, TreeEntry, Variants, Workload,
 };
 use ar_net::BlobStore;
 use ar_source::{Constant, KnobFlag, Knobbed, Language};
 
 use super::snapshot::Snapshot;
-use super::{Intake, IntakeError, Subject, name_of, steer, variants, words};
+use super::{Intake, IntakeError, Subject, data, name_of, steer, variants, words};
 use crate::cli::{RunArgs, TrainArgs};
 use crate::local::{JOB, Job};
 
@@ -42,12 +42,15 @@ pub struct Project {
     pub variants: Vec<(Variants, Dimension)>,
     /// Constants that are not searched: file, name, why.
     pub unsearched: Vec<(String, ar_source::Unsearched)>,
+    /// Names of data at which the folder has something, which is left out.
+    pub left_out: Vec<String>,
 }
 
 /// Compiles a project and flags.
 pub(super) fn from_flags(args: &RunArgs) -> Result<Intake, IntakeError> {
     let train = &args.training;
-    let snapshot = Snapshot::of(&args.input, &args.out)?;
+    let references = data::read(&train.data, &args.input, &args.out)?;
+    let snapshot = Snapshot::of(&args.input, &args.out, &references)?;
     let has = |path: &str| snapshot.entries.iter().any(|entry| entry.path == path);
     let command = match &train.train {
         Some(command) => command.clone(),
@@ -60,6 +63,7 @@ pub(super) fn from_flags(args: &RunArgs) -> Result<Intake, IntakeError> {
         }
     };
     let edit = if train.edit.is_empty() { vec![SCRIPT.to_owned()] } else { train.edit.clone() };
+    data::check(&references, &own(train, &snapshot, &edit), &snapshot.entries)?;
     let slots = variants::find(&snapshot.entries)?;
     let (mut knobs, mut unsearched) = knobs(train, &snapshot, &edit, !slots.is_empty())?;
     let pins = steer::pin(&mut knobs, &mut unsearched, &train.pin)?;
@@ -92,6 +96,7 @@ pub(super) fn from_flags(args: &RunArgs) -> Result<Intake, IntakeError> {
         sites: knobs.iter().map(site).collect(),
         pins,
         variants: slots.iter().map(|(variants, _)| variants.clone()).collect(),
+        data: references,
     };
     let warm_start = words::warm_start(train, &space, &training.variants);
     let spec = StudySpec {
@@ -119,10 +124,24 @@ pub(super) fn from_flags(args: &RunArgs) -> Result<Intake, IntakeError> {
         },
         space,
     };
-    Ok(Intake {
-        spec,
-        subject: Subject::Project(Box::new(Project { snapshot, knobs, variants: slots, unsearched })),
-    })
+    let left_out = left_out(&snapshot, spec.training().map(|training| training.data.as_slice()));
+    let project = Project { snapshot, knobs, variants: slots, unsearched, left_out };
+    Ok(Intake { spec, subject: Subject::Project(Box::new(project)) })
+}
+
+/// Files of the project in whose place no data may stand, each with what it is.
+fn own<'a>(train: &'a TrainArgs, snapshot: &Snapshot, edit: &'a [String]) -> Vec<(&'a str, &'static str)> {
+    let searched = edit.iter().map(|file| (file.as_str(), "searched"));
+    let named = train.protect.iter().map(|file| (file.as_str(), "protected"));
+    let fixed =
+        FIXED.into_iter().filter(|file| train.protect.is_empty() && snapshot.root().join(file).exists());
+    searched.chain(named).chain(fixed.map(|file| (file, "protected"))).collect()
+}
+
+/// Names of data at which the folder has something.
+fn left_out(snapshot: &Snapshot, data: Option<&[DataRef]>) -> Vec<String> {
+    let there = |data: &&DataRef| snapshot.root().join(&data.name).symlink_metadata().is_ok();
+    data.unwrap_or_default().iter().filter(there).map(|data| data.name.clone()).collect()
 }
 
 /// The files that no run may change.
@@ -177,13 +196,15 @@ pub(super) fn from_study(args: &RunArgs, mut spec: StudySpec) -> Result<Intake, 
     let Some(training) = spec.training() else {
         return Err(wrong("it is of no training script".to_owned()));
     };
-    let snapshot = Snapshot::of(Path::new(&training.path), &args.out)?;
+    let snapshot = Snapshot::of(Path::new(&training.path), &args.out, &training.data)?;
     if snapshot.digest() != training.project {
         return Err(wrong(format!(
             "{} has changed since it was written; print it anew with --dry-run",
             training.path
         )));
     }
+    data::unchanged(&training.data).map_err(wrong)?;
+    let left_out = left_out(&snapshot, Some(&training.data));
     spec.space.validate().map_err(|error| wrong(error.to_string()))?;
     spec.budget.rounds = args.rounds.unwrap_or(spec.budget.rounds);
     spec.budget.per_round = args.budget.unwrap_or(spec.budget.per_round);
@@ -196,7 +217,8 @@ pub(super) fn from_study(args: &RunArgs, mut spec: StudySpec) -> Result<Intake, 
     if !args.enqueue.is_empty() {
         spec.search.enqueue = steer::enqueue(&spec.space, &args.enqueue)?;
     }
-    let project = Project { snapshot, knobs: Vec::new(), variants: Vec::new(), unsearched: Vec::new() };
+    let project =
+        Project { snapshot, knobs: Vec::new(), variants: Vec::new(), unsearched: Vec::new(), left_out };
     Ok(Intake { spec, subject: Subject::Project(Box::new(project)) })
 }
 

@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use ar_common::{Digest, EntryKind, Tree, TreeEntry};
+use ar_common::{DataRef, Digest, EntryKind, Tree, TreeEntry};
 use ar_net::BlobStore;
 use ignore::WalkBuilder;
 
@@ -40,7 +40,7 @@ pub enum ProjectError {
     Name(PathBuf),
     /// Too large to copy for each run.
     #[error(
-        "{} has more than {FILES} files or {} MiB that git does not ignore; name data and checkpoints in .gitignore, and let the script read them where they are", .0.display(), BYTES >> 20
+        "{} has more than {FILES} files or {} MiB that git does not ignore; hand data to the runs where they lie with --data PATH, and name checkpoints in .gitignore", .0.display(), BYTES >> 20
     )]
     Large(PathBuf),
     /// Neither file nor link.
@@ -57,20 +57,21 @@ pub(super) struct Snapshot {
 }
 
 impl Snapshot {
-    /// Reads the project at `root`; `out`, where results go, is no part of it.
-    pub(super) fn of(root: &Path, out: &Path) -> Result<Self, ProjectError> {
+    /// Reads the project at `root`; `out`, where results go, is no part of it, nor is what it has where `data` stand.
+    pub(super) fn of(root: &Path, out: &Path, data: &[DataRef]) -> Result<Self, ProjectError> {
         let io_error = |path: &Path| {
             let path = path.to_owned();
             move |source| ProjectError::Io { path, source }
         };
         let root = root.canonicalize().map_err(io_error(root))?;
-        let out = out.canonicalize().ok();
+        let mut without: Vec<PathBuf> = data.iter().map(|data| root.join(&data.name)).collect();
+        without.extend(out.canonicalize());
         let mut walk = WalkBuilder::new(&root);
         // Dot files belong to a project; whether it is a repository does not matter.
         walk.hidden(false).parents(true).require_git(false).follow_links(false);
         walk.filter_entry(move |entry| {
             let never = entry.file_name().to_str().is_some_and(|name| NEVER.contains(&name));
-            !never && Some(entry.path()) != out.as_deref()
+            !never && !without.iter().any(|path| path == entry.path())
         });
         let (mut entries, mut bytes) = (Vec::new(), 0);
         for found in walk.build() {
@@ -176,7 +177,7 @@ mod tests {
         fs::set_permissions(root.join("run.sh"), fs::Permissions::from_mode(0o755)).unwrap();
         symlink("lib/a.py", root.join("inside")).unwrap();
         symlink("../elsewhere", root.join("outside")).unwrap();
-        let snapshot = Snapshot::of(&root, &root.join("out")).unwrap();
+        let snapshot = Snapshot::of(&root, &root.join("out"), &[]).unwrap();
         let kinds: Vec<(&str, EntryKind)> =
             snapshot.entries.iter().map(|e| (e.path.as_str(), e.kind)).collect();
         let plain = EntryKind::Plain;
@@ -202,6 +203,6 @@ mod tests {
         assert_eq!(snapshot.text("train.py").as_deref(), Some("LR = 1\r\n"));
         fs::write(root.join("train.py"), "LR = 2\n").unwrap();
         assert!(matches!(snapshot.store(&blobs), Err(IntakeError::Moving(_))));
-        assert_ne!(Snapshot::of(&root, home.path()).unwrap().digest(), snapshot.digest());
+        assert_ne!(Snapshot::of(&root, home.path(), &[]).unwrap().digest(), snapshot.digest());
     }
 }

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use ar_common::ensemble;
 use ar_common::experiment::describe;
 use ar_common::{
-    Block, Config, Constraints, Device, Direction, Measures, Member, Outcome, Rule, StudyId, Workload,
+    Block, Config, Constraints, DataRef, Device, Direction, Measures, Member, Outcome, Rule, StudyId,
+    Workload,
 };
 use ar_core::{Experiment, Finish, Phase, State, Study};
 use serde::{Deserialize, Serialize};
@@ -97,6 +98,9 @@ pub struct StudyPart {
     /// Of a training script: `verified` where another process measured what a run left, else `self-reported`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scores: Option<String>,
+    /// Of a training script: data that its runs read where they lie.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub data_references: Vec<DataRef>,
     /// `running`, `finished` or `failed`.
     pub state: String,
 }
@@ -389,6 +393,7 @@ fn study_part(study: &Study) -> StudyPart {
             Some(_) => "verified".to_owned(),
             None => "self-reported".to_owned(),
         }),
+        data_references: spec.training().map(|training| training.data.clone()).unwrap_or_default(),
         state: state.to_owned(),
     }
 }

@@ -102,7 +102,7 @@ impl World {
         }
         let input = match frame {
             WorkerFrame::Hello(hello) => Input::Hello { session, hello },
-            WorkerFrame::Preparing { .. } => return,
+            WorkerFrame::Preparing { .. } | WorkerFrame::Progress { .. } => return,
             WorkerFrame::Ready { study, unavailable, .. } => Input::Ready { session, study, unavailable },
             WorkerFrame::NotReady { study, why } => Input::NotReady { session, study, why },
             WorkerFrame::Heartbeat { leases, draining, slots, .. } => {

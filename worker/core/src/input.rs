@@ -1,6 +1,6 @@
 //! What comes into a worker and what it asks for.
 
-use ar_common::frames::{CoordinatorFrame, Grant, LeaseRef, Unavailable, WorkerFrame};
+use ar_common::frames::{CoordinatorFrame, Figures, Grant, LeaseRef, Unavailable, WorkerFrame};
 use ar_common::{Digest, Epoch, Outcome, StudyId};
 
 /// A result that is kept until the coordinator has answered it.
@@ -73,6 +73,20 @@ pub enum Input {
         score: f64,
         /// Seconds of fitting and predicting it.
         seconds: f64,
+    },
+    /// How far an attempt is, for whoever watches.
+    Progress {
+        /// Which attempt.
+        lease: LeaseRef,
+        /// What is known by now.
+        figures: Figures,
+    },
+    /// An attempt did not begin: what its study needs is no longer on this worker.
+    Unready {
+        /// Which attempt.
+        lease: LeaseRef,
+        /// What is missing, and what to do.
+        why: String,
     },
     /// An attempt's process is gone, with all its descendants.
     Ended {

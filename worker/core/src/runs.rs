@@ -140,6 +140,25 @@ impl Worker {
         }
     }
 
+    /// An attempt found that its study cannot be worked on here any more: it and all that waits for the same study is given
+    /// back. What runs goes on, and is judged by what it finds at its end.
+    pub(crate) fn unready(&mut self, lease: LeaseRef, why: String) {
+        let Some(run) = self.running.remove(&lease) else {
+            return;
+        };
+        let study = run.grant.study;
+        self.studies.insert(study.clone(), Preparation::Failed { why });
+        // Told first, so that what is given back does not come straight back.
+        self.tell_preparation(&study);
+        let mut leases: Vec<LeaseRef> =
+            if run.stopping == Some(Stopping::Cancelled) { Vec::new() } else { vec![lease] };
+        leases.extend(self.queue.iter().filter(|grant| grant.study == study).map(|grant| grant.lease));
+        self.queue.retain(|grant| grant.study != study);
+        if !leases.is_empty() {
+            self.send(WorkerFrame::Released { leases });
+        }
+    }
+
     pub(crate) fn ended(&mut self, lease: LeaseRef, outcome: Outcome) {
         let Some(run) = self.running.remove(&lease) else {
             return;

@@ -161,6 +161,12 @@ impl Worker {
             }
             Input::Matrix { lease, hash } => self.matrix(lease, hash),
             Input::Fold { lease, fold, score, seconds } => self.fold(lease, fold, score, seconds),
+            Input::Progress { lease, figures } => {
+                if self.running.contains_key(&lease) {
+                    self.send(WorkerFrame::Progress { lease, figures });
+                }
+            }
+            Input::Unready { lease, why } => self.unready(lease, why),
             Input::Ended { lease, outcome } => self.ended(lease, outcome),
             Input::Lost { lease, why } => self.lost(lease, &why, now),
             Input::Spooled { lease } => self.spooled(lease),
@@ -268,7 +274,7 @@ impl Worker {
         }
     }
 
-    fn tell_preparation(&mut self, study: &StudyId) {
+    pub(crate) fn tell_preparation(&mut self, study: &StudyId) {
         let frame = match self.studies.get(study) {
             Some(Preparation::Stands { unavailable, facts }) => WorkerFrame::Ready {
                 study: study.clone(),

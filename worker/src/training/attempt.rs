@@ -19,15 +19,17 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::mpsc;
 
 use super::curve::{Curve, course};
+use super::folder::{self, Unmade, checked, laid_out};
 use super::kept::{self, Kept};
+use super::live::Live;
 use super::summary::Reader;
 use super::variables::environment;
-use super::{Project, checkpoints, workspace};
+use super::{Project, checkpoints};
 use crate::attempt::StopOrder;
 use crate::gpu::{self, Gpus, InUse};
 use crate::output::Bounded;
 use crate::process::Seen;
-use crate::session::{FULL_PATIENCE, Source, WorkerError};
+use crate::session::{Source, WorkerError};
 use crate::{process, supervise};
 
 /// How often memory is looked at.
@@ -36,8 +38,6 @@ const SAMPLE: Duration = Duration::from_millis(500);
 const LINGER: Duration = Duration::from_secs(30);
 /// The figure that holds what the script said itself, where another process measured it again.
 const SELF_REPORTED: &str = "self_reported";
-/// Time between two tries where the disk is full.
-const FULL_PAUSE: Duration = Duration::from_secs(1);
 /// Bytes in a mebibyte.
 const MIB: u64 = 1 << 20;
 
@@ -100,6 +100,11 @@ pub(crate) async fn run(
             let _ = surroundings.faults.send(fault);
             return;
         }
+        Err(Unmade::Unready(why)) => {
+            // Nor is this: what it would read is not what the study is about.
+            let _ = inputs.send(Input::Unready { lease, why });
+            return;
+        }
         Err(Unmade::Never(reason)) => Outcome::Crashed { reason },
         Err(Unmade::Elsewhere(why)) => {
             let _ = inputs.send(Input::Lost { lease, why });
@@ -108,22 +113,7 @@ pub(crate) async fn run(
     };
     let outcome = checkpoints::keep(&grant, &surroundings, outcome).await;
     let kept = surroundings.kept.filter(|kept| kept.wants(&outcome, &stops));
-    let removed = tokio::task::spawn_blocking(move || {
-        match kept.map(|kept| kept.take(&grant, &folder)) {
-            Some(Ok(to)) => return tracing::info!(folder = %to.display(), "kept the folder of a failed run"),
-            Some(Err(error)) => {
-                tracing::warn!(%error, "cannot keep the folder of a failed run; it is removed");
-            }
-            None => {}
-        }
-        match std::fs::remove_dir_all(&folder) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::warn!(folder = %folder.display(), %error, "cannot remove an attempt's folder");
-            }
-            _ => {}
-        }
-    });
-    let _ = removed.await;
+    folder::left(grant, folder, kept).await;
     // The session outlives its attempts, unless the process is ending.
     let _ = inputs.send(Input::Ended { lease, outcome });
 }
@@ -193,65 +183,6 @@ async fn ended(
     }
 }
 
-/// Why there is no folder.
-pub(super) enum Unmade {
-    /// The disk is full and stays so.
-    Full(WorkerError),
-    /// It cannot be made, here or anywhere.
-    Never(String),
-    /// What it needs did not arrive; that is no fault of the run.
-    Elsewhere(String),
-}
-
-async fn laid_out(grant: &Grant, surroundings: &Surroundings) -> Result<(), Unmade> {
-    let began = Instant::now();
-    loop {
-        let (config, folder, blobs) =
-            (grant.config.clone(), surroundings.folder.clone(), surroundings.blobs.clone());
-        let project = Arc::clone(&surroundings.project);
-        let made = tokio::task::spawn_blocking(move || {
-            workspace::make(&blobs, &project.tree, &project.job.training, &config, &folder)
-        });
-        let never = |error: &dyn std::fmt::Display| format!("its folder could not be made: {error}");
-        match made.await {
-            Ok(Ok(())) => return Ok(()),
-            // A neighbour that ends may leave space.
-            Ok(Err(error)) if error.is_full() && began.elapsed() < FULL_PATIENCE => {
-                tracing::error!(%error, "no space for an attempt's folder; trying again");
-                tokio::time::sleep(FULL_PAUSE).await;
-            }
-            Ok(Err(error)) if error.is_full() => {
-                let folder = surroundings.folder.clone();
-                return Err(Unmade::Full(WorkerError::Full { folder, why: error.to_string() }));
-            }
-            Ok(Err(error)) => return Err(Unmade::Never(never(&error))),
-            Err(error) => return Err(Unmade::Never(never(&error))),
-        }
-    }
-}
-
-/// The outcome, unless a file was changed that no run may change.
-async fn checked(grant: &Grant, surroundings: &Surroundings, outcome: Outcome) -> Outcome {
-    if !matches!(outcome, Outcome::Done(_)) {
-        return outcome;
-    }
-    let (config, folder, blobs) =
-        (grant.config.clone(), surroundings.folder.clone(), surroundings.blobs.clone());
-    let project = Arc::clone(&surroundings.project);
-    let tampered = tokio::task::spawn_blocking(move || {
-        workspace::tampered(&blobs, &project.tree, &project.job.training, &config, &folder)
-    });
-    match tampered.await {
-        Ok(None) => outcome,
-        Ok(Some(path)) => {
-            Outcome::NoMetric { reason: format!("`{path}` is protected, and the run changed it") }
-        }
-        Err(error) => {
-            Outcome::NoMetric { reason: format!("the protected files could not be checked: {error}") }
-        }
-    }
-}
-
 struct Attempt {
     began: Instant,
     /// Bytes that all its processes together may hold.
@@ -271,6 +202,8 @@ struct Attempt {
     /// The loss while it trains, and how many of its points were told.
     curve: Option<Curve>,
     told: u32,
+    /// What was told for whoever watches.
+    live: Live,
     reader: Reader,
     said: Bounded,
     peak_memory: u64,
@@ -313,6 +246,7 @@ impl Attempt {
             inputs: surroundings.inputs.clone(),
             curve,
             told: 0,
+            live: Live::default(),
             reader: Reader::new(&project.job.metric.name, project.regex.clone()),
             said: Bounded::default(),
             peak_memory: 0,
@@ -381,13 +315,17 @@ impl Attempt {
         self.kill_at = None;
     }
 
-    /// Tells the points of the curve that have passed, by which a race is judged.
+    /// Tells the points of the curve that have passed, by which a race is judged, and how far it is.
     fn follow(&mut self) {
+        let (now, lease) = (Instant::now(), self.lease);
         let Some(curve) = &mut self.curve else { return };
-        curve.advance(Instant::now());
+        curve.advance(now);
+        if let Some(figures) = self.live.next(curve, now) {
+            let _ = self.inputs.send(Input::Progress { lease, figures });
+        }
         let new = curve.points().iter().skip(self.told as usize);
         for score in new {
-            let (lease, fold, score, seconds) = (self.lease, self.told, *score, curve.seconds());
+            let (fold, score, seconds) = (self.told, *score, curve.seconds());
             // The session outlives its attempts, unless the process is ending.
             let _ = self.inputs.send(Input::Fold { lease, fold, score, seconds });
             self.told += 1;

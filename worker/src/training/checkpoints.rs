@@ -4,7 +4,8 @@ use ar_common::frames::Grant;
 use ar_common::{Artifact, CHECKPOINT, Metric, Outcome};
 use ar_net::transfer::BLOB_LIMIT;
 
-use super::attempt::{Surroundings, Unmade};
+use super::attempt::Surroundings;
+use super::folder::Unmade;
 use super::variables;
 
 /// Puts the checkpoint that a run goes on from into its folder, if it does.

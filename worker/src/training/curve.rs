@@ -80,6 +80,18 @@ impl Curve {
         self.every.as_secs_f64()
     }
 
+    /// The loss told last, if one was.
+    pub(crate) fn latest(&self) -> Option<f64> {
+        Some(self.latest).filter(|loss| loss.is_finite())
+    }
+
+    /// Share of the time to train that has passed, if it has begun.
+    pub(crate) fn share(&self, now: Instant) -> Option<f64> {
+        let all = self.every.saturating_mul(Race::CURVE_POINTS);
+        let trained = now.saturating_duration_since(self.began?);
+        Some((trained.as_secs_f64() / all.as_secs_f64()).min(1.0)).filter(|share| share.is_finite())
+    }
+
     /// When training began, if it has.
     pub(crate) fn began(&self) -> Option<Instant> {
         self.began

@@ -3,8 +3,11 @@
 mod attempt;
 mod checkpoints;
 mod curve;
+mod data;
+mod folder;
 mod kept;
 mod lines;
+mod live;
 mod summary;
 mod variables;
 mod workspace;
@@ -12,7 +15,7 @@ mod workspace;
 use std::path::{Path, PathBuf};
 
 use ar_common::frames::Unavailable;
-use ar_common::{Digest, Metric, Training, Tree};
+use ar_common::{DataRef, Digest, Metric, Training, Tree};
 use ar_net::{BlobError, BlobStore};
 use regex::Regex;
 use serde::{Deserialize, Serialize};
@@ -21,6 +24,7 @@ use crate::environment::{self, Environment};
 use crate::study::StudyError;
 
 pub(crate) use attempt::{Surroundings, run};
+pub(crate) use data::{DataFault, Watched};
 pub(crate) use kept::Kept;
 
 /// The file of a study's tree that makes it one of a training script.
@@ -44,6 +48,8 @@ pub struct Job {
 pub(crate) struct Project {
     pub(crate) job: Job,
     pub(crate) tree: Tree,
+    /// Data that its runs read where they lie.
+    pub(crate) data: Vec<Watched>,
     pub(crate) regex: Option<Regex>,
     /// The folder of the interpreter, which is first on the path, if one was made or named.
     pub(crate) programs: Option<PathBuf>,
@@ -66,10 +72,13 @@ impl Project {
         };
         let job: Job = serde_json::from_slice(&blobs.read(&entry.digest)?)
             .map_err(|error| BlobError::BadTree { digest: entry.digest, why: error.to_string() })?;
+        if !job.training.data.is_empty() {
+            progress("looking at the data".to_owned());
+        }
         // A thread of its own, because a project may hold data of any size.
-        let (every, files) = (blobs.clone(), tree.clone());
-        let checked = tokio::task::spawn_blocking(move || workspace::check(&every, &files)).await;
-        checked.map_err(|error| StudyError::Check(error.to_string()))??;
+        let (every, files, references) = (blobs.clone(), tree.clone(), job.training.data.clone());
+        let checked = tokio::task::spawn_blocking(move || check(&every, &files, &references)).await;
+        let data = checked.map_err(|error| StudyError::Check(error.to_string()))??;
         let regex = job.training.metric_regex.as_deref().map(Regex::new).transpose();
         let regex = regex.map_err(|error| StudyError::Regex(error.to_string()))?;
         let requirements = named(&format!("{}{REQUIREMENTS}", workspace::PROJECT));
@@ -84,12 +93,25 @@ impl Project {
             (None, None) => (None, "the worker's own programs".to_owned()),
         };
         let files = tree.entries.iter().filter(|entry| entry.path.starts_with(workspace::PROJECT)).count();
-        let facts = format!("{files} files; {facts}");
-        Ok(Some(Self { job, tree, regex, programs, facts }))
+        let lying = match data.len() {
+            0 => String::new(),
+            n => format!(", {n} data where they lie"),
+        };
+        let facts = format!("{files} files{lying}; {facts}");
+        Ok(Some(Self { job, tree, data, regex, programs, facts }))
     }
 
     /// Every option can be written here.
     pub(crate) fn unavailable(&self) -> Vec<Unavailable> {
         Vec::new()
     }
+}
+
+/// Compares the project's files with their names, and the data with what was submitted.
+fn check(blobs: &BlobStore, tree: &Tree, data: &[DataRef]) -> Result<Vec<Watched>, StudyError> {
+    workspace::check(blobs, tree)?;
+    if let Some(name) = workspace::conflict(tree, data) {
+        return Err(DataFault::Name(name).into());
+    }
+    data.iter().map(|reference| Ok(Watched::check(reference)?)).collect()
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use ar_common::{Digest, EntryKind, Training, Tree, TreeEntry, workload};
+use ar_common::{DataRef, Digest, EntryKind, Training, Tree, TreeEntry, workload};
 use ar_net::{BlobError, BlobStore};
 
 /// Where the project's files stand in a study's tree.
@@ -85,6 +85,12 @@ pub(crate) fn make(
             fs::set_permissions(&to, fs::Permissions::from_mode(0o755)).map_err(io_error(&to))?;
         }
     }
+    for data in &training.data {
+        let to = folder.join(&data.name);
+        let parent = to.parent().unwrap_or(folder);
+        fs::create_dir_all(parent).map_err(io_error(parent))?;
+        symlink(&data.path, &to).map_err(io_error(&to))?;
+    }
     match unchanged.first() {
         Some(missing) => Err(WorkspaceError::NoFile((*missing).to_owned())),
         None => Ok(()),
@@ -100,6 +106,13 @@ fn named<'t>(tree: &'t Tree, path: &str) -> Result<&'t TreeEntry, WorkspaceError
 /// Compares every blob of the project with its name: once for all attempts of this start, which copy them unread.
 pub(crate) fn check(blobs: &BlobStore, tree: &Tree) -> Result<(), BlobError> {
     files(tree).try_for_each(|(_, entry)| blobs.check(&entry.digest))
+}
+
+/// A name of data that cannot stand among the project's files.
+pub(crate) fn conflict(tree: &Tree, data: &[DataRef]) -> Option<String> {
+    let inside = |(path, entry): (&str, &TreeEntry)| TreeEntry { path: path.to_owned(), ..entry.clone() };
+    let inside: Vec<TreeEntry> = files(tree).map(inside).collect();
+    DataRef::conflict(&inside, data)
 }
 
 /// The project's files with their paths in it.
@@ -165,6 +178,7 @@ mod tests {
             protect: vec!["raw.bin".into(), "data".into()],
             pins: vec![],
             variants: vec![],
+            data: vec![],
             sites: vec![Site {
                 dimension: "LR".into(),
                 file: "train.py".into(),

@@ -62,6 +62,7 @@ pub(crate) fn training(seed: u64) -> StudySpec {
         sites: vec![],
         pins: vec![],
         variants: vec![],
+        data: vec![],
     });
     StudySpec { workload, ..spec(seed) }
 }

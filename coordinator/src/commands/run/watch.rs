@@ -173,6 +173,7 @@ impl Watch {
             Event::NotReady { study, why, .. } if study == self.study => return Err(RunError::NotReady(why)),
             Event::Notice { text, .. } => self.progress.note(&text),
             Event::Started(experiment) => self.progress.started(&self.state, experiment),
+            Event::Progress(experiment, figures) => self.progress.figures(experiment, figures),
             _ => {}
         }
         Ok(())

@@ -29,6 +29,7 @@ fn study(metric: &str, direction: &str) -> StudyPart {
         max_predict_ms: Some(5.0),
         max_memory: None,
         scores: None,
+        data_references: vec![],
         state: "finished".into(),
     }
 }

@@ -101,6 +101,7 @@ pub(crate) fn study() -> StudySpec {
             sites: Vec::new(),
             pins: Vec::new(),
             variants: Vec::new(),
+            data: Vec::new(),
         }),
         budget: Budget { rounds: 1, per_round: 100_000_000 },
         search: SearchSpec { no_ensemble: true, no_race: true, ..SearchSpec::default() },

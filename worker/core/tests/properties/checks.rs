@@ -24,7 +24,7 @@ impl Shell {
         let held = (stage(LeaseStage::Running), stage(LeaseStage::Queued), stage(LeaseStage::Uploading));
         assert!(self.processes.len() <= self.slots as usize, "more processes than slots");
         assert!(
-            held.1 == 0 || held.0 == self.slots as usize || self.exited,
+            held.1 == 0 || held.0 >= self.slots as usize || self.exited,
             "one waits while a slot is free"
         );
         // While an end is being looked at, what was called off still counts here.
@@ -118,7 +118,9 @@ impl Shell {
                     assert!(self.held.remove(&lease).is_some(), "{lease:?} was given back twice");
                 }
             }
-            WorkerFrame::Started { lease } => assert!(self.processes.contains_key(&lease)),
+            WorkerFrame::Started { lease } | WorkerFrame::Progress { lease, .. } => {
+                assert!(self.processes.contains_key(&lease));
+            }
             WorkerFrame::Preparing { .. } | WorkerFrame::Ready { .. } | WorkerFrame::NotReady { .. } => {}
         }
     }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ar_common::frames::{CoordinatorFrame, Grant, LeaseRef, LeaseStage};
+use ar_common::frames::{CoordinatorFrame, Figures, Grant, LeaseRef, LeaseStage};
 use ar_common::{Digest, Epoch, ExperimentId, Millis, Outcome, Seq, StudyId};
 use ar_worker_core::{Effect, Input, SpoolEntry, Worker};
 use proptest::sample::Index;
@@ -113,7 +113,11 @@ impl Shell {
                     self.answer(lease, *ack);
                 }
             }
-            Operation::Started(which) => self.about(which, |lease| Input::Started { lease }),
+            Operation::Started(which) => {
+                self.about(which, |lease| Input::Started { lease });
+                let figures = Figures { seconds: 0.0, loss: Some(3.0), share: None };
+                self.about(which, |lease| Input::Progress { lease, figures });
+            }
             Operation::Matrix(which, hash) => {
                 self.about(which, |lease| Input::Matrix { lease, hash: hash.to_string() });
                 // Then its folds, behind the incumbent or not: as many as lose a race, or one less.

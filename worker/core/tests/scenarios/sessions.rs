@@ -1,7 +1,7 @@
 //! The stream: who speaks first, who is believed, what is said again.
 
 use ar_common::Epoch;
-use ar_common::frames::{CoordinatorFrame, LeaseStage, PROTOCOL_MAX, PROTOCOL_MIN, WorkerFrame};
+use ar_common::frames::{CoordinatorFrame, Figures, LeaseStage, PROTOCOL_MAX, PROTOCOL_MIN, WorkerFrame};
 use ar_worker_core::{Effect, Input};
 
 use crate::support::*;
@@ -152,4 +152,15 @@ fn a_started_process_is_told_of_only_while_it_runs() {
     assert_eq!(bench.give(Input::Started { lease: lease(1) }), told);
     bench.finish(1, done(0.8));
     assert_eq!(bench.give(Input::Started { lease: lease(1) }), vec![]);
+}
+
+#[test]
+fn how_far_a_run_is_is_told_only_while_it_runs() {
+    let mut bench = Bench::running(&[1]);
+    let figures = Figures { seconds: 2.0, loss: Some(3.0), share: Some(0.5) };
+    let progress = || Input::Progress { lease: lease(1), figures };
+    let told = vec![Effect::Send(WorkerFrame::Progress { lease: lease(1), figures })];
+    assert_eq!(bench.give(progress()), told);
+    bench.finish(1, done(0.8));
+    assert_eq!(bench.give(progress()), vec![]);
 }

@@ -90,3 +90,20 @@ fn studies_are_prepared_side_by_side() {
     );
     assert_eq!(bench.grant(2), vec![Effect::Run(grant(2))]);
 }
+
+#[test]
+fn a_study_whose_data_are_gone_gives_back_what_has_not_begun_and_tells_why() {
+    let mut bench = Bench::running(&[1, 2]);
+    assert_eq!(bench.grant(3), vec![], "it waits for a slot");
+    let why = "the data are gone".to_owned();
+    let told = WorkerFrame::NotReady { study: study(), why: why.clone() };
+    let effects = bench.give(Input::Unready { lease: lease(2), why });
+    assert_eq!(effects, vec![Effect::Send(told), released(&[2, 3])]);
+    assert_eq!(bench.grant(4), vec![released(&[4])]);
+    assert_eq!(
+        bench.finish(1, done(0.8)),
+        vec![spool(1, done(0.8)), completed(1, done(0.8))],
+        "what runs ends"
+    );
+    assert_eq!(bench.hear(prepare()), vec![order()], "it is looked at again when it is asked for");
+}
