@@ -3,6 +3,7 @@
 pub mod access;
 pub mod blobs;
 pub mod data;
+pub mod descriptors;
 pub mod dial;
 pub mod durable;
 pub mod logs;

@@ -91,7 +91,9 @@ async fn execute(args: &ServeArgs) -> Result<(), ServeError> {
     if tls.is_none() && !args.insecure && !args.listen.ip().is_loopback() {
         return Err(ServeError::Open(args.listen));
     }
+    let descriptors = ar_net::descriptors::raise_limit();
     let place = Place::open(&args.out)?;
+    tracing::info!(descriptors, "files and connections that may be open");
     let listener = listen(args.listen).await?;
     let admin = match args.admin_listen {
         Some(address) => Some(listen(address).await?),

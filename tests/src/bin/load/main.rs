@@ -52,6 +52,7 @@ const IDLE: usize = 1_000;
 #[tokio::main(worker_threads = 2)]
 async fn main() -> ExitCode {
     let args = Args::parse();
+    ar_net::descriptors::raise_limit();
     let figures = Figures::new(args.json);
     match measure(&args, &figures).await {
         Ok(()) => ExitCode::SUCCESS,
