@@ -6,7 +6,6 @@ use crate::cli::PromoteArgs;
 use crate::commands::output::complain;
 use crate::exit::Exit;
 use crate::intake;
-use crate::journal::Journal;
 use crate::results;
 
 /// Runs the command.
