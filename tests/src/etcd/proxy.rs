@@ -18,6 +18,8 @@ pub enum Next {
     Passes,
     /// It is forwarded, and the connection ends instead of the answer.
     LosesItsAnswer,
+    /// As before, and then nothing passes any more.
+    IsTheLast,
     /// It is held, with all that follows on its connection, until [`Proxy::release`].
     IsHeld,
     /// Nothing passes at all, and open connections end.
@@ -140,7 +142,7 @@ impl Way {
             let writes = bytes.windows(WRITE.len()).any(|window| window == WRITE);
             if writes {
                 match self.next.send_replace(Next::Passes) {
-                    Next::LosesItsAnswer => drop(fate.send_replace(Next::LosesItsAnswer)),
+                    next @ (Next::LosesItsAnswer | Next::IsTheLast) => drop(fate.send_replace(next)),
                     Next::IsHeld => {
                         self.counts.held.fetch_add(1, Ordering::SeqCst);
                         let _ = self.release.wait_for(|release| *release).await;
@@ -160,11 +162,14 @@ impl Way {
 
     async fn back(self, mut server: OwnedReadHalf, mut client: OwnedWriteHalf, told: watch::Receiver<Next>) {
         let mut bytes = vec![0; 64 << 10];
+        let mut frames = Frames::default();
         while let Ok(count @ 1..) = server.read(&mut bytes).await {
             let fate = *told.borrow();
-            // Small frames are pings, windows and acknowledgements; an answer tells what was found or done.
-            let answers = count > 40;
-            if fate == Next::LosesItsAnswer && answers {
+            let answers = frames.answer(&bytes[..count]);
+            if matches!(fate, Next::LosesItsAnswer | Next::IsTheLast) && answers {
+                if fate == Next::IsTheLast {
+                    self.next.send_replace(Next::CutOff);
+                }
                 self.counts.lost.fetch_add(1, Ordering::SeqCst);
                 return;
             }
@@ -174,5 +179,39 @@ impl Way {
             // The client of a held request has long gone.
             let _ = client.write_all(&bytes[..count]).await;
         }
+    }
+}
+
+/// The frames of HTTP/2 as they pass, however the stream is cut.
+#[derive(Debug, Default)]
+struct Frames {
+    header: Vec<u8>,
+    payload: usize,
+}
+
+impl Frames {
+    /// Whether the head of an answer begins among these bytes. Windows and acknowledgements are none.
+    fn answer(&mut self, mut bytes: &[u8]) -> bool {
+        const LENGTH: usize = 9;
+        const HEADERS: u8 = 1;
+        let mut found = false;
+        while !bytes.is_empty() {
+            if self.payload > 0 {
+                let skipped = self.payload.min(bytes.len());
+                self.payload -= skipped;
+                bytes = &bytes[skipped..];
+                continue;
+            }
+            self.header.push(bytes[0]);
+            bytes = &bytes[1..];
+            if let &[a, b, c, kind, ..] = self.header.as_slice()
+                && self.header.len() == LENGTH
+            {
+                self.payload = u32::from_be_bytes([0, a, b, c]) as usize;
+                found |= kind == HEADERS;
+                self.header.clear();
+            }
+        }
+        found
     }
 }
