@@ -11,7 +11,7 @@ use ar_coordinator::journal::{Entry, EtcdJournal, Follower, Journal, JournalErro
 use ar_core::{Record, Timing};
 use ar_tests::etcd::proxy::{Next, Proxy};
 use ar_tests::etcd::{CLUSTER, Certificates, Nodes};
-use etcd_client::{AlarmAction, AlarmType, CompactionOptions, GetOptions};
+use etcd_client::{AlarmAction, AlarmOptions, AlarmType, CompactionOptions, GetOptions};
 use nix::sys::signal::Signal;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -289,8 +289,10 @@ async fn a_full_etcd_holds_records_up_until_there_is_room() {
         client.compact(answer.header().unwrap().revision(), Some(physical)).await.unwrap();
         client.defragment().await.unwrap();
         let alarms = client.alarm(AlarmAction::Get, AlarmType::Nospace, None).await.unwrap();
-        assert!(!alarms.alarms().is_empty(), "there is no alarm");
-        client.alarm(AlarmAction::Deactivate, AlarmType::Nospace, None).await.unwrap();
+        let alarm = alarms.alarms().first().expect("there is an alarm");
+        let mut of = AlarmOptions::new();
+        of.with_member(alarm.member_id());
+        client.alarm(AlarmAction::Deactivate, AlarmType::Nospace, Some(of)).await.unwrap();
         held.await.unwrap();
     }
     assert_eq!(entries(&mut journal).await, expected(5));
