@@ -236,6 +236,8 @@ async fn a_try_that_arrives_after_its_repetition_takes_nothing_back() {
     append(&mut journal, 6, 2).await.unwrap();
     proxy.release();
     until("the first try is answered", || proxy.answered() > 0).await;
+    // As the next process would find it, before anything moves the head on.
+    assert_eq!(entries(&mut open(&etcd, &leadership).await).await, expected(7));
     append(&mut journal, 8, 2).await.unwrap();
     assert_eq!(entries(&mut journal).await, expected(9));
     leadership.resign().await.unwrap();
