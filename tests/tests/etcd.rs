@@ -416,3 +416,30 @@ async fn records_go_on_when_the_leading_node_of_three_is_killed() {
     assert_eq!(entries(&mut journal).await, expected(200));
     assert_eq!(leadership.epoch(), journal.epoch().unwrap());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_that_lost_or_changed_a_key_is_refused() {
+    let nodes = Nodes::start(1).await;
+    let etcd = nodes.connect().await;
+    let leadership = elect(&etcd, "http://a").await;
+    let mut journal = open(&etcd, &leadership).await;
+    for first in [1, 4, 7] {
+        append(&mut journal, first, 3).await.unwrap();
+    }
+    let mut client = nodes.client(0).await;
+    let key = format!("/autoresearch/{CLUSTER}/journal/{:020}.00000", 4);
+    let mut value = client.get(key.clone(), None).await.unwrap().kvs()[0].value().to_vec();
+    let refused = async |seq: u64, says: &str| {
+        let error = within(Follower::new(&etcd).catch_up()).await.unwrap_err();
+        let JournalError::DamagedInEtcd { seq: at, what, .. } = &error else { panic!("{error}") };
+        assert_eq!(*at, Seq(seq), "{error}");
+        assert!(what.contains(says), "{error}");
+    };
+    *value.last_mut().unwrap() ^= 1;
+    client.put(key.clone(), value, None).await.unwrap();
+    refused(6, "checksum").await;
+    client.delete(key, None).await.unwrap();
+    refused(4, "it is missing, and record 7 is there").await;
+    client.delete(format!("/autoresearch/{CLUSTER}/journal/{:020}.00000", 7), None).await.unwrap();
+    refused(4, "the head says that 9 was written").await;
+}

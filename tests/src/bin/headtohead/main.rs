@@ -92,7 +92,7 @@ fn compare(args: &Args) -> Result<(), String> {
             let pair = Pair {
                 ours: ours(&script, seed, args.runs, |config, score| tell("ours", config, score))?,
                 rival: sequential(&script, seed, args.runs, |config, score| {
-                    tell("sequential", config, score)
+                    tell("sequential", config, score);
                 })?,
             };
             figures.note(&format!("seed {seed}: {}", told(&pair)));
