@@ -240,12 +240,15 @@ pub async fn start_with(
     timing: Timing,
     planner: Arc<dyn Planner>,
 ) -> Result<(Handle, tokio::task::JoinHandle<Result<(), ActorError>>), JournalError> {
-    let mut state = journal.replay()?;
+    let mut state = journal.replay().await?;
     let mut records = Vec::new();
     if state.seq == Seq(0) {
         records.push(Record::StoreMade { format: Record::FORMAT, incarnation: rand::random() });
     }
-    records.push(Record::Elected { epoch: Epoch(state.epoch.0 + 1) });
+    // Where coordinators are elected, the store names the epoch; one that came from another store may be
+    // behind it. Either way it rises: no two reigns have their `Elected` after the same records.
+    let epoch = Epoch(state.epoch.0 + 1).max(journal.epoch().unwrap_or_default());
+    records.push(Record::Elected { epoch });
     journal.append(state.seq.next(), records.clone()).await?;
     records.iter().for_each(|record| state.apply(record));
 

@@ -14,6 +14,8 @@ pub mod catalog;
 pub mod cli;
 pub mod commands;
 pub mod data;
+pub mod election;
+pub mod etcd;
 pub mod exit;
 pub mod http;
 pub mod intake;

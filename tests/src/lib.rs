@@ -3,6 +3,7 @@
 
 pub mod cluster;
 pub mod disk;
+pub mod etcd;
 pub mod figures;
 pub mod processes;
 pub mod project;

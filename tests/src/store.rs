@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use ar_common::ExperimentId;
-use ar_coordinator::journal::{Journal, RedbJournal};
+use ar_coordinator::journal::RedbJournal;
 use ar_core::{Record, State};
 
 /// The records of a store, in order.

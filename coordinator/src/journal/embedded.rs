@@ -5,7 +5,7 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
 use ar_common::Seq;
-use ar_core::Record;
+use ar_core::{Record, State};
 use tokio::sync::oneshot;
 
 use super::error::JournalError;
@@ -63,6 +63,24 @@ impl RedbJournal {
         Self::start(store, tail, found, lock)
     }
 
+    /// Visits every record from the start, in order. Blocks.
+    pub fn each(&mut self, visit: &mut dyn FnMut(Entry)) -> Result<(), JournalError> {
+        let last = self.store.each(visit)?;
+        if last < self.found {
+            let what =
+                format!("it ends at record {last}, but record {} was there when it was opened", self.found);
+            return Err(JournalError::damaged(self.store.file(), what));
+        }
+        Ok(())
+    }
+
+    /// Folds every record from the start, in order. Blocks.
+    pub fn replay(&mut self) -> Result<State, JournalError> {
+        let mut state = State::default();
+        self.each(&mut |entry| state.apply(&entry.record))?;
+        Ok(state)
+    }
+
     /// Starts the thread that writes.
     fn start(store: Arc<Store>, tail: Tail, found: Seq, lock: StoreLock) -> Result<Self, JournalError> {
         let (requests, receiver) = mpsc::channel();
@@ -117,14 +135,11 @@ impl Journal for RedbJournal {
         })
     }
 
-    fn each(&mut self, visit: &mut dyn FnMut(Entry)) -> Result<(), JournalError> {
-        let last = self.store.each(visit)?;
-        if last < self.found {
-            let what =
-                format!("it ends at record {last}, but record {} was there when it was opened", self.found);
-            return Err(JournalError::damaged(self.store.file(), what));
-        }
-        Ok(())
+    fn each<'a>(
+        &'a mut self,
+        visit: &'a mut (dyn FnMut(Entry) + Send),
+    ) -> BoxFuture<'a, Result<(), JournalError>> {
+        Box::pin(async move { RedbJournal::each(self, visit) })
     }
 }
 

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use ar_common::Seq;
 
+use crate::etcd::EtcdError;
+
 /// Why a journal could not be opened, read or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -40,6 +42,31 @@ pub enum JournalError {
         /// What is wrong.
         what: String,
     },
+    /// What etcd holds cannot be read in full.
+    #[error(
+        "the journal in {} is damaged at record {seq}: {what}; stop all coordinators and restore a snapshot of \
+         etcd (etcdctl snapshot restore)",
+        place.display()
+    )]
+    DamagedInEtcd {
+        /// Where its keys are.
+        place: PathBuf,
+        /// The record that is wrong.
+        seq: Seq,
+        /// What is wrong.
+        what: String,
+    },
+    /// Another coordinator leads, or may do so.
+    #[error("this coordinator leads no more ({why}){}; start it again, and it stands by", now(leader.as_deref()))]
+    NotLeader {
+        /// How that is known.
+        why: String,
+        /// Where the leader is, if that is known.
+        leader: Option<String>,
+    },
+    /// The store is etcd, and it cannot be used.
+    #[error(transparent)]
+    Etcd(#[from] EtcdError),
     /// It holds what only a later version can read.
     #[error(
         "{} was written by a newer version of ar-coordinator: record {seq} cannot be read by this one ({what}); \
@@ -94,6 +121,10 @@ pub enum JournalError {
         /// What the system said.
         source: io::Error,
     },
+}
+
+fn now(leader: Option<&str>) -> String {
+    leader.map(|url| format!("; the leader is at {url}")).unwrap_or_default()
 }
 
 fn at(seq: Option<Seq>) -> String {

@@ -85,10 +85,15 @@ impl Journal for MemoryJournal {
         Box::pin(async move { self.append_now(first, records) })
     }
 
-    fn each(&mut self, visit: &mut dyn FnMut(Entry)) -> Result<(), JournalError> {
-        for (index, record) in self.records().into_iter().enumerate() {
-            visit(Entry { seq: Seq(index as u64 + 1), record });
-        }
-        Ok(())
+    fn each<'a>(
+        &'a mut self,
+        visit: &'a mut (dyn FnMut(Entry) + Send),
+    ) -> BoxFuture<'a, Result<(), JournalError>> {
+        Box::pin(async move {
+            for (index, record) in self.records().into_iter().enumerate() {
+                visit(Entry { seq: Seq(index as u64 + 1), record });
+            }
+            Ok(())
+        })
     }
 }

@@ -1,7 +1,7 @@
 //! The journal: the durable, ordered record of the coordinator, and its only truth.
 //!
-//! [`RedbJournal`] keeps it in one folder of one machine; [`MemoryJournal`] keeps it in memory for
-//! tests and the simulation. What a record *means* is not known here: [`ar_core::State`] folds it.
+//! [`RedbJournal`] keeps it in one folder of one machine, [`EtcdJournal`] in the etcd of a cluster;
+//! [`MemoryJournal`] keeps it in memory for tests and the simulation. What a record *means* is not known here: [`ar_core::State`] folds it.
 //!
 //! *Architecture Invariant:* a journal that cannot be read in full is an error that says what is
 //! wrong. Nothing here drops, skips or repairs a record.
@@ -9,6 +9,7 @@
 mod embedded;
 mod envelope;
 mod error;
+mod etcd;
 mod files;
 mod lock;
 mod memory;
@@ -22,11 +23,12 @@ mod tests;
 use std::future::Future;
 use std::pin::Pin;
 
-use ar_common::Seq;
+use ar_common::{Epoch, Seq};
 use ar_core::{Record, State};
 
 pub use embedded::RedbJournal;
 pub use error::JournalError;
+pub use etcd::{EtcdJournal, Follower};
 pub use memory::{Failure, MemoryJournal};
 
 /// A future that the trait's callers may hold without knowing the store.
@@ -51,13 +53,24 @@ pub trait Journal: Send {
     /// take its records back.
     fn append<'a>(&'a mut self, first: Seq, records: Vec<Record>) -> BoxFuture<'a, Result<(), JournalError>>;
 
-    /// Visits every record from the start, in order. Blocks; meant for the start of a process.
-    fn each(&mut self, visit: &mut dyn FnMut(Entry)) -> Result<(), JournalError>;
+    /// Visits every record from the start, in order. May block; meant for the start of a process.
+    fn each<'a>(
+        &'a mut self,
+        visit: &'a mut (dyn FnMut(Entry) + Send),
+    ) -> BoxFuture<'a, Result<(), JournalError>>;
 
-    /// Folds every record from the start, in order. Blocks; meant for the start of a process.
-    fn replay(&mut self) -> Result<State, JournalError> {
-        let mut state = State::default();
-        self.each(&mut |entry| state.apply(&entry.record))?;
-        Ok(state)
+    /// Folds every record from the start, in order. May block; meant for the start of a process.
+    fn replay(&mut self) -> BoxFuture<'_, Result<State, JournalError>> {
+        Box::pin(async move {
+            let mut state = State::default();
+            self.each(&mut |entry| state.apply(&entry.record)).await?;
+            Ok(state)
+        })
+    }
+
+    /// The epoch of the reign for which it was opened, where the store knows one: where coordinators
+    /// are elected. Others count.
+    fn epoch(&self) -> Option<Epoch> {
+        None
     }
 }

@@ -6,7 +6,6 @@ use crate::commands::output::complain;
 use crate::commands::place::Place;
 use crate::exit::Exit;
 use crate::intake;
-use crate::journal::Journal;
 use crate::results;
 
 /// Runs the command.

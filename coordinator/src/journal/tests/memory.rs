@@ -11,7 +11,7 @@ fn a_restart_replays_what_was_appended() {
     assert!(matches!(error, JournalError::NotNext { expected: Seq(6), got: Seq(2) }), "{error}");
     let mut restarted = journal.reopen();
     assert_eq!(entries(&mut restarted).unwrap(), expected(5));
-    assert_eq!(restarted.replay().unwrap().incarnation, INCARNATION);
+    assert_eq!(block_on(restarted.replay()).unwrap().incarnation, INCARNATION);
 }
 
 #[test]

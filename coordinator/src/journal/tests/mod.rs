@@ -46,7 +46,7 @@ fn samples(first: u64, count: u64) -> Vec<Record> {
 
 fn entries(journal: &mut dyn Journal) -> Result<Vec<Entry>, JournalError> {
     let mut entries = Vec::new();
-    journal.each(&mut |entry| entries.push(entry))?;
+    block_on(journal.each(&mut |entry| entries.push(entry)))?;
     Ok(entries)
 }
 
