@@ -334,6 +334,28 @@ pub struct ServeArgs {
     /// Serve other machines without TLS: tokens go over the network in the clear
     #[arg(long, env = "AR_INSECURE")]
     pub insecure: bool,
+    /// Nodes of etcd, for a store that several coordinators share, of which one leads; they share the folder of --out, too
+    /// [default: a store in that folder]
+    #[arg(long, env = "AR_ETCD", value_name = "URL", value_delimiter = ',')]
+    pub etcd: Vec<String>,
+    /// The name of the cluster in etcd
+    #[arg(long, env = "AR_CLUSTER", value_name = "NAME", default_value = "default")]
+    pub cluster: String,
+    /// Who signed etcd's certificate, PEM
+    #[arg(long, env = "AR_ETCD_CA", value_name = "FILE")]
+    pub etcd_ca: Option<PathBuf>,
+    /// The certificate to show to etcd, PEM
+    #[arg(long, env = "AR_ETCD_CERT", value_name = "FILE", requires = "etcd_ca", requires = "etcd_key")]
+    pub etcd_cert: Option<PathBuf>,
+    /// Its key, PEM
+    #[arg(long, env = "AR_ETCD_KEY", value_name = "FILE", requires = "etcd_cert")]
+    pub etcd_key: Option<PathBuf>,
+    /// Where others reach this coordinator once it leads [default: the address of --listen]
+    #[arg(long, env = "AR_ADVERTISE", value_name = "URL")]
+    pub advertise: Option<String>,
+    /// How long after a leader's death another is elected, in whole seconds
+    #[arg(long, env = "AR_LEADER_TTL", value_name = "TIME", default_value = "5s", value_parser = duration)]
+    pub leader_ttl: Duration,
     /// How long a worker may be silent before what it runs is given to another
     #[arg(long, env = "AR_LEASE_TTL", value_name = "TIME", value_parser = duration)]
     pub lease_ttl: Option<Duration>,

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use ar_common::Seq;
 use etcd_client::{
-    Certificate, Client, ConnectOptions, Error, GetOptions, GetResponse, Identity, KvClient, TlsOptions,
+    Certificate, Client, Compare, CompareOp, ConnectOptions, Error, GetOptions, GetResponse, Identity,
+    KvClient, TlsOptions, Txn, TxnOp,
 };
 use tokio::time::{Instant, sleep, timeout};
 use tonic::Code;
@@ -93,6 +94,7 @@ pub enum EtcdError {
 ///
 /// ```text
 /// /autoresearch/NAME/leader                who leads; its create_revision is the fence
+/// /autoresearch/NAME/folder                the folder that the coordinators share
 /// /autoresearch/NAME/head                  the last record, and the batch that wrote it
 /// /autoresearch/NAME/journal/FIRST.PART    a batch by the position of its first record, in parts under 1 MiB
 /// ```
@@ -105,6 +107,11 @@ pub(crate) struct Keys(Arc<str>);
 impl Keys {
     pub(crate) fn leader(&self) -> String {
         format!("{}leader", self.0)
+    }
+
+    /// Names the folder that the coordinators share.
+    pub(crate) fn folder(&self) -> String {
+        format!("{}folder", self.0)
     }
 
     pub(crate) fn head(&self) -> String {
@@ -229,6 +236,25 @@ impl Etcd {
             sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
             pause = LONGEST_PAUSE.min(pause * 2);
         }
+    }
+
+    /// The name of the folder that the coordinators of this cluster share; it becomes `ours` if none was named before.
+    ///
+    /// # Errors
+    /// When etcd refuses.
+    pub async fn folder(&mut self, ours: &str) -> Result<String, EtcdError> {
+        let key = self.keys.folder();
+        let none = Compare::version(key.clone(), CompareOp::Equal, 0);
+        let put = TxnOp::put(key.clone(), ours, None);
+        let transaction = Txn::new().when([none]).and_then([put]);
+        // Sent twice it finds what it put itself.
+        self.ask("name the shared folder", |client| {
+            let transaction = transaction.clone();
+            async move { kv(&client).txn(transaction).await }
+        })
+        .await?;
+        let found = self.get(key, None).await?;
+        Ok(found.kvs().first().map(|kv| String::from_utf8_lossy(kv.value()).into_owned()).unwrap_or_default())
     }
 
     /// Reads keys.

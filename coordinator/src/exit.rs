@@ -12,6 +12,8 @@ pub enum Exit {
     BadInput = 2,
     /// The store is in use by another process, damaged, or cannot be written to (a full disk).
     Store = 3,
+    /// Another coordinator leads now; started again, this one stands by.
+    Deposed = 69,
     /// Something of ours failed.
     Internal = 70,
     /// Interrupted (Ctrl-C or SIGTERM); the same command goes on where it stopped.
@@ -31,5 +33,6 @@ Exit codes:
   1    no experiment succeeded
   2    bad input: data, flags, Python environment or folder; nothing was written over
   3    the store is in use by another run, damaged, or on a full disk; free it and run the same command again
+  69   another coordinator leads now; started again, this one stands by
   70   an internal error
   130  interrupted; run the same command again to go on";

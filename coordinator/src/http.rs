@@ -7,13 +7,16 @@ use std::time::SystemTime;
 
 use ar_net::{Access, Role};
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use tokio::sync::watch;
 
 use crate::actor::Handle;
+use crate::election::Leader;
 use crate::metrics;
 use crate::results::Report;
 use crate::standing;
@@ -40,6 +43,27 @@ pub fn routes(handle: Handle, access: Access) -> Router {
 /// Probes and metrics, for a listener of their own that only those reach who may.
 pub fn admin_routes(handle: Handle, access: Access) -> Router {
     probes().route("/metrics", get(metrics_page)).with_state(Shared { handle, access })
+}
+
+/// What a coordinator answers that does not lead: that it is there, and who leads.
+pub fn standby_routes(leader: watch::Receiver<Option<Leader>>) -> Router {
+    let who = move || leader.borrow().as_ref().map(|leader| leader.url.clone());
+    let told = move || match who() {
+        Some(url) => format!("this coordinator stands by; {url} leads"),
+        None => "this coordinator stands by, and none leads at the moment".to_owned(),
+    };
+    let ready = told.clone();
+    let not_ready = move || async move { (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", ready())) };
+    Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(not_ready)).fallback(
+        move |headers: HeaderMap| async move {
+            let kind =
+                headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+            match kind.starts_with("application/grpc") {
+                true => tonic::Status::unavailable(told()).into_http::<Body>(),
+                false => (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", told())).into_response(),
+            }
+        },
+    )
 }
 
 fn probes() -> Router<Shared> {

@@ -147,11 +147,12 @@ fn wrong(path: &Path, error: &dyn std::fmt::Display) -> TlsError {
     TlsError::File { path: path.to_owned(), why: error.to_string() }
 }
 
-/// Serves `routes` until `stop` turns true.
+/// Serves `routes` until `stop` turns true. When the routes change, open connections end, so that who is on them comes back to
+/// the new ones.
 pub async fn serve(
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
-    routes: Router,
+    routes: watch::Receiver<Router>,
     mut stop: watch::Receiver<bool>,
 ) {
     let open = Arc::new(Semaphore::new(CONNECTIONS));
@@ -185,6 +186,13 @@ pub async fn serve(
     }
 }
 
+/// Waits until there are other routes; for ever if there never will be.
+async fn others(routes: &mut watch::Receiver<Router>) {
+    if routes.changed().await.is_err() {
+        std::future::pending().await
+    }
+}
+
 /// Waits until it is over; also if whoever says so is gone.
 async fn ended(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
@@ -204,9 +212,10 @@ async fn handshake(
 async fn connection(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     from: SocketAddr,
-    routes: Router,
+    mut changing: watch::Receiver<Router>,
     mut stop: watch::Receiver<bool>,
 ) {
+    let routes = changing.borrow_and_update().clone();
     let info = TcpConnectInfo { local_addr: None, remote_addr: Some(from) };
     let routes = routes.layer(axum::Extension(info));
     let mut server = auto::Builder::new(TokioExecutor::new());
@@ -225,5 +234,6 @@ async fn connection(
             }
         }
         () = ended(&mut stop) => {}
+        () = others(&mut changing) => {}
     }
 }

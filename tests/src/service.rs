@@ -1,6 +1,7 @@
 //! A coordinator that serves and its workers, as processes.
 
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -10,31 +11,107 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::processes;
+use crate::project::Project;
 use crate::run::{self, Running};
 
 /// How long anything here may take.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A coordinator in a folder of its own.
+/// Trains for a moment, so that something can happen meanwhile.
+pub const SLOW: &str = "sleep 0.3
+lr=$(sed -n 's/^LR = \\([0-9.e-]*\\).*/\\1/p' train.py)
+printf -- '---\\nval_bpb: %s\\n' $lr
+";
+
+/// The arguments that submit a project.
+///
+/// # Panics
+/// When its folder has no plain name.
+pub fn submission(project: &Project, more: &[&str]) -> Vec<String> {
+    let root = project.root();
+    let fixed =
+        ["submit", root.to_str().unwrap(), "--train", "sh train.sh", "--budget-variable", "TIME_BUDGET"];
+    let all = fixed.into_iter().chain(["--sampler", "random"]).chain(more.iter().copied());
+    all.map(str::to_owned).collect()
+}
+
+/// Submits a project; its study's id.
+///
+/// # Panics
+/// When it is refused.
+pub fn submitted(head: &Head, project: &Project, more: &[&str]) -> String {
+    let arguments = submission(project, &[more, &["--json"]].concat());
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let output = head.ask(&arguments);
+    assert!(output.status.success(), "{}", run::stderr(&output));
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    answer["study"].as_str().unwrap().to_owned()
+}
+
+/// Whether a study has ended.
+pub fn ended(line: &Value) -> bool {
+    line["state"] == "finished"
+}
+
+/// The experiments of a study, as in results.json.
+///
+/// # Panics
+/// When there is no such study.
+pub fn experiments(head: &Head, study: &str) -> Vec<Value> {
+    head.json(&["results", study])["experiments"].as_array().unwrap().clone()
+}
+
+/// One answer of HTTP/1.1.
+///
+/// # Panics
+/// When nobody answers.
+pub fn http(address: &str, path: &str, token: Option<&str>) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let shown = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{shown}\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// A coordinator, with its folder.
 #[derive(Debug)]
 pub struct Head {
     folder: PathBuf,
-    /// Where it listens.
-    pub url: String,
+    address: String,
+    /// Where clients and workers look for it; of several coordinators all, separated by commas.
+    pub urls: String,
     more: Vec<String>,
+    client: Vec<String>,
     process: Option<Running>,
 }
 
 impl Head {
-    /// Starts one with these flags beside its address and folder, and waits until it serves.
+    /// Starts one with these flags beside its address and folder, and waits until it serves, or stands by.
     ///
     /// # Panics
-    /// When it does not.
+    /// When it does neither.
     pub fn start(folder: &Path, more: &[&str]) -> Self {
-        let more = more.iter().map(|flag| (*flag).to_owned()).collect();
-        let mut head = Self { folder: folder.to_owned(), url: String::new(), more, process: None };
-        head.again(&format!("127.0.0.1:{}", free_port()));
+        let owned = |flags: &[&str]| flags.iter().map(|flag| (*flag).to_owned()).collect();
+        let address = format!("127.0.0.1:{}", free_port());
+        let scheme = if more.contains(&"--tls-cert") { "https" } else { "http" };
+        let mut head = Self {
+            folder: folder.to_owned(),
+            urls: format!("{scheme}://{address}"),
+            address,
+            more: owned(more),
+            client: Vec::new(),
+            process: None,
+        };
+        head.restart();
         head
+    }
+
+    /// With these flags for every client and worker.
+    #[must_use]
+    pub fn for_clients(mut self, flags: &[&str]) -> Self {
+        self.client = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        self
     }
 
     /// Starts it again, where it was.
@@ -42,23 +119,36 @@ impl Head {
     /// # Panics
     /// When it does not serve.
     pub fn restart(&mut self) {
-        let (_, address) = self.url.split_once("://").expect("it had an address");
-        let address = address.to_owned();
-        self.again(&address);
-    }
-
-    fn again(&mut self, address: &str) {
         let out = self.out();
-        let fixed = ["serve", "--listen", address, "--out", out.to_str().expect("a plain path")];
+        let fixed = ["serve", "--listen", &self.address, "--out", out.to_str().expect("a plain path")];
         let arguments: Vec<&str> = fixed.into_iter().chain(self.more.iter().map(String::as_str)).collect();
         let mut process = Running::start(&arguments);
-        let said = process.until(|line| line.starts_with("serving"));
-        let Some(said) = said else {
+        if process.until(|line| line.starts_with("serving") || line.starts_with("standing")).is_none() {
             let (code, why) = process.end();
             panic!("it does not serve: {code:?}, {why}");
-        };
-        self.url = said.trim_start_matches("serving").trim().to_owned();
+        }
         self.process = Some(process);
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Waits for its end by itself.
+    ///
+    /// # Panics
+    /// When it was not running.
+    pub fn ended(&mut self) -> (Option<i32>, String) {
+        self.process.take().expect("it runs").end()
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn signal(&self, signal: Signal) {
+        self.process.as_ref().expect("it runs").signal(signal);
     }
 
     /// The folder with its store and results.
@@ -112,7 +202,12 @@ impl Head {
     /// The same with another token, and more flags.
     pub fn client(&self, arguments: &[&str], token: &Path, more: &[&str]) -> Command {
         let mut command = run::command(arguments);
-        command.args(["--coordinator", &self.url]).arg("--token-file").arg(token).args(more);
+        command
+            .args(["--coordinator", &self.urls])
+            .arg("--token-file")
+            .arg(token)
+            .args(&self.client)
+            .args(more);
         command
     }
 
@@ -133,11 +228,14 @@ impl Head {
     pub fn until(&self, study: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let began = Instant::now();
         loop {
-            let line = self.json(&["status", study])[0].clone();
+            // Between two leaders there is no answer.
+            let answer = self.ask(&["status", study, "--json"]);
+            let lines: Option<Value> = serde_json::from_slice(&answer.stdout).ok();
+            let line = lines.and_then(|lines| lines.get(0).cloned()).unwrap_or_default();
             if wanted(&line) {
                 return line;
             }
-            assert!(began.elapsed() < PATIENCE, "it stays like this: {line}");
+            assert!(began.elapsed() < PATIENCE, "it stays like this: {line} {}", run::stderr(&answer));
             std::thread::yield_now();
         }
     }
@@ -156,7 +254,7 @@ impl Head {
     /// When it cannot be started.
     pub fn worker_with(&self, name: &str, token: &Path, more: &[&str]) -> Worker {
         let mut command = Command::new(worker_binary());
-        command.args(["--coordinator", &self.url, "--name", name]);
+        command.args(["--coordinator", &self.urls, "--name", name]).args(&self.client);
         command.arg("--token-file").arg(token).arg("--folder").arg(self.folder.join(name));
         command.args(more).env(ar_worker::NVML_LIBRARY, "none").stdin(Stdio::null()).stdout(Stdio::null());
         let log = std::fs::File::create(self.folder.join(format!("{name}.log"))).expect("a log");

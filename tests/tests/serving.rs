@@ -2,56 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::TcpStream;
 use std::path::Path;
 
 use ar_tests::project::{GOOD, Project};
-use ar_tests::service::Head;
+use ar_tests::service::{Head, SLOW, ended, experiments, http, submission, submitted};
 use ar_tests::{processes, run};
-use serde_json::Value;
-
-/// Trains for a moment, so that something can happen meanwhile.
-const SLOW: &str = "sleep 0.3
-lr=$(sed -n 's/^LR = \\([0-9.e-]*\\).*/\\1/p' train.py)
-printf -- '---\\nval_bpb: %s\\n' $lr
-";
-
-fn submit<'a>(project: &'a Project, more: &[&'a str]) -> Vec<String> {
-    let root = project.root();
-    let fixed =
-        ["submit", root.to_str().unwrap(), "--train", "sh train.sh", "--budget-variable", "TIME_BUDGET"];
-    let all = fixed.into_iter().chain(["--sampler", "random"]).chain(more.iter().copied());
-    all.map(str::to_owned).collect()
-}
-
-/// Submits a project; its study's id.
-fn submitted(head: &Head, project: &Project, more: &[&str]) -> String {
-    let arguments = submit(project, &[more, &["--json"]].concat());
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let output = head.ask(&arguments);
-    assert!(output.status.success(), "{}", run::stderr(&output));
-    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
-    answer["study"].as_str().unwrap().to_owned()
-}
-
-fn ended(line: &Value) -> bool {
-    line["state"] == "finished"
-}
-
-fn experiments(head: &Head, study: &str) -> Vec<Value> {
-    head.json(&["results", study])["experiments"].as_array().unwrap().clone()
-}
-
-/// One answer of HTTP/1.1.
-fn http(address: &str, path: &str, token: Option<&str>) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    let shown = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{shown}\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
-}
 
 fn nothing_left(home: &Path) {
     processes::wait_until("nothing is left", || processes::of(home).is_empty());
@@ -64,7 +21,7 @@ fn a_study_goes_from_submit_to_results_on_two_workers() {
     let before = project.tree();
     let mut head = Head::start(home.path(), &[]);
     let mut workers = [head.worker("w1", &["--slots", "1"]), head.worker("w2", &["--slots", "1"])];
-    let arguments = submit(&project, &["--budget", "12", "--rounds", "1", "--wait"]);
+    let arguments = submission(&project, &["--budget", "12", "--rounds", "1", "--wait"]);
     let output = head.ask(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
     assert_eq!(output.status.code(), Some(0), "{}", run::stderr(&output));
     assert!(run::stdout(&output).contains("finished: 12 of 12"), "{}", run::stdout(&output));
@@ -74,7 +31,7 @@ fn a_study_goes_from_submit_to_results_on_two_workers() {
     assert_eq!(names, BTreeSet::from(["w1", "w2"]));
     let all = experiments(&head, "project");
     assert_eq!(all.len(), 12);
-    assert!(all.iter().all(|e| e["outcome"] == "done" && e["attempts"] == 1), "{all:?}");
+    assert!(all.iter().all(|e| e["outcome"] == "done" && e["attempts"] == 1));
     for name in names {
         let log = fs::read_to_string(home.path().join(format!("{name}.log"))).unwrap();
         assert!(!log.contains("ERROR"), "{log}");
@@ -115,7 +72,7 @@ fn each_token_opens_its_own_door_and_every_refusal_is_logged() {
     assert_eq!(head.worker_with("w1", &submitter, &[]).end(), Some(2));
     let said = fs::read_to_string(home.path().join("w1.log")).unwrap();
     assert!(said.contains("a submitter's token, where a worker's is needed"), "{said}");
-    let address = head.url.trim_start_matches("http://");
+    let address = head.address();
     let token = fs::read_to_string(&submitter).unwrap();
     assert!(http(address, "/healthz", None).starts_with("HTTP/1.1 200"));
     assert!(http(address, "/readyz", None).contains("ready"));
@@ -187,10 +144,10 @@ fn a_coordinator_that_is_killed_comes_back_with_everything_and_its_workers_with_
     }
     head.until(&study, ended);
     let all = experiments(&head, &study);
-    assert_eq!(all.iter().filter(|e| e["outcome"] == "done").count(), all.len(), "{all:?}");
+    assert_eq!(all.iter().filter(|e| e["outcome"] == "done").count(), all.len());
     // What ran on the workers went on: a killed coordinator costs no run.
-    assert!(all.iter().all(|e| e["attempts"] == 1), "{all:?}");
-    let address = head.url.trim_start_matches("http://");
+    assert!(all.iter().all(|e| e["attempts"] == 1));
+    let address = head.address();
     let token = fs::read_to_string(head.token("submit")).unwrap();
     assert!(http(address, "/metrics", Some(token.trim())).contains("ar_coordinator_epoch 3"));
 }
@@ -207,8 +164,8 @@ fn what_a_killed_worker_held_is_run_by_another() {
     let mut second = head.worker("w2", &["--slots", "2"]);
     head.until(&study, ended);
     let all = experiments(&head, &study);
-    assert!(all.iter().all(|e| e["outcome"] == "done"), "{all:?}");
-    assert!(all.iter().any(|e| e["attempts"] == 2), "the fault happened: {all:?}");
+    assert!(all.iter().all(|e| e["outcome"] == "done"));
+    assert!(all.iter().any(|e| e["attempts"] == 2), "the fault happened");
     assert_eq!(second.leave(), Some(0));
     drop(head);
     nothing_left(home.path());
@@ -238,7 +195,7 @@ fn studies_run_side_by_side_and_what_needs_another_worker_says_so() {
 fn connections_that_say_nothing_stop_nobody() {
     let home = tempfile::tempdir().unwrap();
     let head = Head::start(home.path(), &[]);
-    let address = head.url.trim_start_matches("http://").to_owned();
+    let address = head.address().to_owned();
     let before = processes::peak_memory(head.pid()).unwrap();
     let mut held = Vec::new();
     for i in 0..800 {

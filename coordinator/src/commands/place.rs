@@ -51,6 +51,11 @@ impl Place {
         })
     }
 
+    /// The folder of the store.
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.store.clone()
+    }
+
     /// Opens the journal, which takes the store's lock.
     pub(crate) fn journal(&self) -> Result<RedbJournal, JournalError> {
         RedbJournal::open(&self.store, rand::random())

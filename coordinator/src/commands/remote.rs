@@ -104,7 +104,18 @@ impl Remote {
         let mut why = String::new();
         for endpoint in dial.endpoints()? {
             match endpoint.connect().await {
-                Ok(channel) => return Ok(Self { channel, header }),
+                Ok(channel) => {
+                    let remote = Self { channel, header: header.clone() };
+                    // One that stands by takes connections, and answers nothing.
+                    let asked = remote.request(BlobList { digests: Vec::new() });
+                    match remote.studies().missing(asked).await {
+                        Err(status) if status.code() == Code::Unavailable => {
+                            status.message().clone_into(&mut why)
+                        }
+                        Err(status) => return Err(status.into()),
+                        Ok(_) => return Ok(remote),
+                    }
+                }
                 Err(error) => why = innermost(&error),
             }
         }

@@ -114,7 +114,7 @@ impl Cluster {
         let dial = Dial::local(format!("http://{}", listener.local_addr()?));
         let (stop, stopped) = watch::channel(false);
         let routes = rpc::services(handle.clone(), blobs, access).into_axum_router();
-        tokio::spawn(listener::serve(listener, None, routes, stopped));
+        tokio::spawn(listener::serve(listener, None, watch::channel(routes).1, stopped));
         let spec = planner::study();
         let study = spec.id();
         handle.input(Input::Submit { spec: Box::new(spec), tree: ar_common::Digest::of(b"none") }).await?;
