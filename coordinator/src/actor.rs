@@ -31,14 +31,15 @@ enum Message {
     Open { session: SessionId, sender: mpsc::Sender<Outgoing> },
     Watch(oneshot::Sender<(State, broadcast::Receiver<Event>)>),
     Ask(Question),
-    Settle(oneshot::Sender<()>),
     Worker(Event),
     PlanFailed(String),
     Stop(oneshot::Sender<()>),
 }
 
-/// What is to be known of the durable state, and of what only this process knows.
-type Question = Box<dyn FnOnce(&State, &Live) + Send>;
+/// What is to be known of the state, and of what only this process knows. It is answered at once, and the answer is told once the
+/// state that it rests on is durable.
+type Question = Box<dyn FnOnce(&State, &Live) -> Answer + Send>;
+type Answer = Box<dyn FnOnce() + Send>;
 
 /// What a session sends to its worker.
 #[derive(Debug)]
@@ -57,7 +58,8 @@ pub enum Outgoing {
 /// What happened, for whoever watches.
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// Records became durable; the first stands at this position.
+    /// Records became durable; the first stands at this position. Some may be in the state already that a watcher was given: see
+    /// [`unseen`].
     Records(Seq, Arc<[Record]>),
     /// A worker connected.
     Worker(Arc<Hello>),
@@ -125,6 +127,12 @@ pub enum ActorError {
     Plan(String),
 }
 
+/// Of records that became durable, those that a state has not seen; the first of them stands at `first`.
+pub fn unseen<'r>(state: &State, first: Seq, records: &'r [Record]) -> &'r [Record] {
+    let seen = usize::try_from(state.seq.next().0.saturating_sub(first.0)).unwrap_or(usize::MAX);
+    records.get(seen..).unwrap_or_default()
+}
+
 /// The actor has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the coordinator is ending")]
@@ -150,7 +158,7 @@ impl Handle {
         Ok((session, receiver))
     }
 
-    /// The durable state as it is now, and every event after it.
+    /// The state as it is now, durable by the time it is told, and every event after it.
     ///
     /// # Errors
     /// When the actor has ended.
@@ -170,9 +178,10 @@ impl Handle {
         question: impl FnOnce(&State, &Live) -> T + Send + 'static,
     ) -> Result<T, Ended> {
         let (sender, receiver) = oneshot::channel();
-        let question = Box::new(|state: &State, live: &Live| {
+        let question = Box::new(|state: &State, live: &Live| -> Answer {
+            let answer = question(state, live);
             // Whoever asked may have gone.
-            let _ = sender.send(question(state, live));
+            Box::new(|| drop(sender.send(answer)))
         });
         self.messages.send(Message::Ask(question)).await.map_err(|_| Ended)?;
         receiver.await.map_err(|_| Ended)
@@ -183,9 +192,7 @@ impl Handle {
     /// # Errors
     /// When the actor has ended.
     pub async fn settle(&self) -> Result<(), Ended> {
-        let (sender, receiver) = oneshot::channel();
-        self.messages.send(Message::Settle(sender)).await.map_err(|_| Ended)?;
-        receiver.await.map_err(|_| Ended)
+        self.ask(|_, _| ()).await
     }
 
     /// Passes on what a worker said about itself.
@@ -210,11 +217,11 @@ struct Actor {
     began: Instant,
     sessions: HashMap<SessionId, mpsc::Sender<Outgoing>>,
     events: broadcast::Sender<Event>,
-    /// The durable state: behind `core.state` by what is in flight and gathering.
-    durable: State,
+    /// How far the state is durable: behind `core.state` by what is in flight and gathering.
+    durable: Seq,
     gathering: Output,
     /// Who waits until a position is durable.
-    waiting: Vec<(Seq, oneshot::Sender<()>)>,
+    waiting: Vec<(Seq, Answer)>,
     planner: Arc<dyn Planner>,
     plan_failed: Option<String>,
     messages: mpsc::Sender<Message>,
@@ -255,7 +262,7 @@ pub async fn start_with(
     let (sender, receiver) = mpsc::channel(4096);
     let (events, _) = broadcast::channel(EVENTS);
     let actor = Actor {
-        durable: state.clone(),
+        durable: state.seq,
         core: Core::new(state, timing, Millis(0)),
         began: Instant::now(),
         sessions: HashMap::new(),
@@ -298,7 +305,7 @@ impl Actor {
                 }
                 continue;
             }
-            let first = self.durable.seq.next();
+            let first = self.durable.next();
             let mut append = journal.append(first, batch.records.clone());
             // While this batch is made durable, the next one gathers.
             loop {
@@ -312,7 +319,7 @@ impl Actor {
                 }
             }
             drop(append);
-            batch.records.iter().for_each(|record| self.durable.apply(record));
+            self.durable = Seq(self.durable.0 + batch.records.len() as u64);
             // Nobody need be watching.
             let _ = self.events.send(Event::Records(first, batch.records.into()));
             self.perform(batch.effects);
@@ -333,11 +340,15 @@ impl Actor {
                     self.sessions.insert(session, sender);
                 }
                 Message::Watch(reply) => {
+                    let (state, events) = (self.core.state.clone(), self.events.subscribe());
                     // A watcher that has gone away needs no answer.
-                    let _ = reply.send((self.durable.clone(), self.events.subscribe()));
+                    let answer = Box::new(|| drop(reply.send((state, events))));
+                    self.waiting.push((self.core.state.seq, answer));
                 }
-                Message::Settle(settled) => self.waiting.push((self.core.state.seq, settled)),
-                Message::Ask(question) => question(&self.durable, &self.core.live),
+                Message::Ask(question) => {
+                    let answer = question(&self.core.state, &self.core.live);
+                    self.waiting.push((self.core.state.seq, answer));
+                }
                 Message::Worker(event) => {
                     let _ = self.events.send(event);
                 }
@@ -353,10 +364,9 @@ impl Actor {
     }
 
     fn tell_waiting(&mut self) {
-        let durable = self.durable.seq;
-        for (_, settled) in self.waiting.extract_if(.., |(seq, _)| *seq <= durable) {
-            // Whoever waited may have gone.
-            let _ = settled.send(());
+        let durable = self.durable;
+        for (_, answer) in self.waiting.extract_if(.., |(seq, _)| *seq <= durable) {
+            answer();
         }
     }
 
@@ -376,7 +386,7 @@ impl Actor {
     }
 
     fn perform(&mut self, effects: Vec<Effect>) {
-        let epoch = self.durable.epoch;
+        let epoch = self.core.state.epoch;
         let mut frames: HashMap<SessionId, Vec<CoordinatorFrame>> = HashMap::new();
         for effect in effects {
             match effect {

@@ -189,7 +189,7 @@ pub async fn serve(
 /// Waits until there are other routes; for ever if there never will be.
 async fn others(routes: &mut watch::Receiver<Router>) {
     if routes.changed().await.is_err() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

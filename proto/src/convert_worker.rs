@@ -35,6 +35,7 @@ pub fn read_worker_message(message: v1::WorkerMessage) -> Result<Vec<WorkerFrame
 }
 
 /// Where in a message something goes.
+#[expect(clippy::large_enum_variant, reason = "they are moved once, into a message")]
 enum Out {
     Frame(Frame),
     Progress(v1::Progress),

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use ar_common::{EntryKind, OptionSpec, StudyId, TreeEntry};
-use ar_coordinator::actor::{self, Event, Handle};
+use ar_coordinator::actor::{self, Event, Handle, unseen};
 use ar_coordinator::cli::{Cli, Command};
 use ar_coordinator::journal::RedbJournal;
 use ar_coordinator::{intake, rpc};
@@ -155,7 +155,10 @@ impl Cluster {
         let follow = async {
             while !self.state.studies.get(study).is_some_and(ar_core::Study::is_finished) {
                 match self.events.recv().await.expect("the coordinator runs") {
-                    Event::Records(_, records) => records.iter().for_each(|record| self.state.apply(record)),
+                    Event::Records(first, records) => {
+                        let new = unseen(&self.state, first, &records).to_vec();
+                        new.iter().for_each(|record| self.state.apply(record));
+                    }
                     Event::NotReady { why, .. } => panic!("{why}"),
                     _ => {}
                 }

@@ -5,7 +5,7 @@ use ar_common::{Budget, Digest, ExperimentId, LeaseSeq, StudyId, StudySpec};
 
 use crate::input::{SessionId, TimeLeft};
 use crate::record::Record;
-use crate::state::{Experiment, Finish, Phase, Status};
+use crate::state::{Experiment, Finish, Phase, Status, Study};
 use crate::step::Turn;
 
 impl Turn<'_> {
@@ -78,7 +78,7 @@ impl Turn<'_> {
 
     /// Ends a study without a verdict.
     pub(crate) fn call_off(&mut self, study: &StudyId) {
-        if !self.core.state.studies.get(study).is_some_and(|known| !known.is_finished()) {
+        if self.core.state.studies.get(study).is_none_or(Study::is_finished) {
             return;
         }
         self.core.live.planning.remove(study);

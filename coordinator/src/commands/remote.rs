@@ -110,7 +110,7 @@ impl Remote {
                     let asked = remote.request(BlobList { digests: Vec::new() });
                     match remote.studies().missing(asked).await {
                         Err(status) if status.code() == Code::Unavailable => {
-                            status.message().clone_into(&mut why)
+                            status.message().clone_into(&mut why);
                         }
                         Err(status) => return Err(status.into()),
                         Ok(_) => return Ok(remote),

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use ar_coordinator::actor::Event;
+use ar_coordinator::actor::{Event, unseen};
 use ar_core::Record;
 use ar_tests::cluster::{Cluster, Model};
 use ar_tests::figures::{Figures, quantile};
@@ -61,10 +61,11 @@ async fn no_op(figures: &Figures) {
     let (mut ends, mut spent, mut before) = (Vec::new(), Vec::new(), Cpu::default());
     while ends.len() < NO_OPS {
         let Ok(event) = events.recv().await else { break };
-        let Event::Records(_, records) = event else {
+        let Event::Records(first, records) = event else {
             continue;
         };
-        for record in records.iter() {
+        let new = unseen(&state, first, &records).to_vec();
+        for record in &new {
             state.apply(record);
             let Record::Done { outcome, .. } = record else {
                 continue;

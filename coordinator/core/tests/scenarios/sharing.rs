@@ -13,7 +13,7 @@ fn open(world: &mut World, spec: &StudySpec) -> StudyId {
     let mut worker = Worker::new("first", 1);
     worker.join(world, &study);
     let asks = world.take_asks();
-    let ask = asks.iter().find(|ask| ask.study == study).unwrap();
+    let Some(ask) = asks.iter().find(|ask| ask.study == study) else { panic!("no plan is asked for") };
     world.answer(ask, Planned::Experiments(vec![cv(&[])]));
     let base = worker.grant(world).lease;
     // Nothing is planned for a worker that leaves.
@@ -52,12 +52,14 @@ fn answer_all(world: &mut World, next: &mut BTreeMap<StudyId, usize>) {
 }
 
 fn leases_of(world: &World, study: &StudyId) -> usize {
-    let of_study = |id: &&ar_common::ExperimentId| world.core.state.experiment(**id).unwrap().study == *study;
+    let of_study = |id: &&ar_common::ExperimentId| {
+        world.core.state.experiment(**id).is_some_and(|experiment| experiment.study == *study)
+    };
     world.core.live.leases.keys().filter(of_study).count()
 }
 
 /// How many of each of two studies are out on a worker with so many slots, once some have ended.
-fn counts(shares: [Share; 2], slots: u32) -> [usize; 2] {
+fn counts(shares: &[Share; 2], slots: u32) -> [usize; 2] {
     let mut world = World::new();
     let [a, b] = [0, 1].map(|i| shared(i as u64, shares[i].clone()));
     let studies = [open(&mut world, &a), open(&mut world, &b)];
@@ -87,19 +89,19 @@ fn slow(score: f64) -> Outcome {
 
 #[test]
 fn equal_studies_share_equally_and_others_by_weight() {
-    assert_eq!(counts([Share::default(), Share::default()], 4), [2, 2]);
-    assert_eq!(counts([Share { weight: 3.0, ..Share::default() }, Share::default()], 4), [3, 1]);
+    assert_eq!(counts(&[Share::default(), Share::default()], 4), [2, 2]);
+    assert_eq!(counts(&[Share { weight: 3.0, ..Share::default() }, Share::default()], 4), [3, 1]);
 }
 
 #[test]
 fn a_higher_priority_is_served_first() {
-    assert_eq!(counts([Share::default(), Share { priority: 1, ..Share::default() }], 4), [0, 4]);
+    assert_eq!(counts(&[Share::default(), Share { priority: 1, ..Share::default() }], 4), [0, 4]);
 }
 
 #[test]
 fn a_study_has_no_more_out_than_it_asked_for() {
     let capped = Share { most: Some(1), ..Share::default() };
-    let counts = counts([capped, Share { most: Some(2), ..Share::default() }], 8);
+    let counts = counts(&[capped, Share { most: Some(2), ..Share::default() }], 8);
     assert_eq!(counts, [1, 2]);
 }
 

@@ -11,7 +11,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 
 use super::{Coordinator, RunError};
-use crate::actor::{Ended, Event};
+use crate::actor::{Ended, Event, unseen};
 use crate::commands::output::Console;
 use crate::local::{LocalWorker, RunningWorker, WorkerEnd};
 use crate::progress::Progress;
@@ -156,8 +156,8 @@ impl Watch {
 
     fn take(&mut self, event: Event) -> Result<(), RunError> {
         match event {
-            Event::Records(_, records) => {
-                for record in records.iter() {
+            Event::Records(first, records) => {
+                for record in unseen(&self.state, first, &records) {
                     self.state.apply(record);
                     self.progress.record(&self.state, record);
                     if matches!(record, ar_core::Record::Done { .. }) {
