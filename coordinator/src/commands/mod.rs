@@ -10,6 +10,7 @@ pub mod results;
 mod run;
 mod serve;
 mod show;
+mod suggest;
 
 use ar_proto::v1::Verb;
 

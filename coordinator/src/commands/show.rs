@@ -55,6 +55,12 @@ fn lines(hardware: &Hardware, slots: Slots, intake: &Intake) -> Vec<String> {
         (Subject::Project(project), Workload::Training(training)) => {
             lines.extend(script(project, training, &intake.spec));
             lines.extend(knobs(project));
+            let value = |knob: &ar_source::Knobbed| knob.constant.text.trim().replace('_', "").parse().ok();
+            let constants = project
+                .knobs
+                .iter()
+                .filter_map(|(_, knob)| Some((knob.constant.name.as_str(), value(knob)?)));
+            lines.extend(super::suggest::line(&hardware.gpus, constants));
             lines.extend(space(&intake.spec));
         }
         (Subject::Stored(stored), Workload::Training(training)) => {
