@@ -61,17 +61,18 @@ pub fn experiments(head: &Head, study: &str) -> Vec<Value> {
     head.json(&["results", study])["experiments"].as_array().unwrap().clone()
 }
 
-/// One answer of HTTP/1.1.
-///
-/// # Panics
-/// When nobody answers.
+/// One answer of HTTP/1.1; nothing if nobody answers.
 pub fn http(address: &str, path: &str, token: Option<&str>) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
+    let Ok(mut stream) = TcpStream::connect(address) else {
+        return String::new();
+    };
+    let _ = stream.set_read_timeout(Some(Duration::from_secs(2)));
     let shown = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{shown}\r\n").unwrap();
+    let asked = write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{shown}\r\n");
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
+    // One that is stopped takes a connection, and says nothing.
+    let read = asked.and_then(|()| stream.read_to_string(&mut answer));
+    if read.is_ok() { answer } else { String::new() }
 }
 
 /// A coordinator, with its folder.
@@ -141,6 +142,11 @@ impl Head {
     /// When it was not running.
     pub fn ended(&mut self) -> (Option<i32>, String) {
         self.process.take().expect("it runs").end()
+    }
+
+    /// Whether its process was started and not ended from here.
+    pub fn is_running(&self) -> bool {
+        self.process.is_some()
     }
 
     /// Sends it a signal.
@@ -257,7 +263,10 @@ impl Head {
         command.args(["--coordinator", &self.urls, "--name", name]).args(&self.client);
         command.arg("--token-file").arg(token).arg("--folder").arg(self.folder.join(name));
         command.args(more).env(ar_worker::NVML_LIBRARY, "none").stdin(Stdio::null()).stdout(Stdio::null());
-        let log = std::fs::File::create(self.folder.join(format!("{name}.log"))).expect("a log");
+        // A worker of this name that was there before wrote into it, too.
+        let log = self.folder.join(format!("{name}.log"));
+        let log = std::fs::File::options().create(true).append(true).open(log).expect("a log");
+        command.env("AR_LOG", "info,ar_worker=debug");
         let child = command.stderr(log).spawn().expect("the worker starts");
         Worker { child }
     }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ar_common::frames::{Grant, LeaseRef, WorkerFrame};
+use ar_common::frames::{CoordinatorFrame, Grant, LeaseRef, WorkerFrame};
 use ar_common::{Millis, Outcome, StudyId, WorkerId};
 use ar_net::{BlobError, BlobStore, Dial, DialError, Token, durable, transfer};
 use ar_proto::v1::WorkerMessage;
@@ -290,6 +290,13 @@ impl Shell {
             }
             Event::Frames(epoch, frames) => {
                 for frame in frames {
+                    if let CoordinatorFrame::Ack { lease } = &frame {
+                        tracing::debug!(
+                            experiment = lease.experiment.0,
+                            lease = lease.lease.seq.0,
+                            "acknowledged"
+                        );
+                    }
                     self.step(Input::Frame { epoch, frame });
                 }
             }

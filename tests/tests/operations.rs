@@ -1,0 +1,38 @@
+//! The commands of the page on operations are commands.
+
+use ar_coordinator::cli::Cli;
+use ar_tests::run;
+use clap::Parser;
+
+#[test]
+fn every_command_of_the_operations_page_is_understood() {
+    let page = std::fs::read_to_string(run::root().join("docs/operations.md")).unwrap();
+    let readme = std::fs::read_to_string(run::root().join("README.md")).unwrap();
+    let mut seen = 0;
+    for line in page.lines().chain(readme.lines()).map(str::trim) {
+        let plain = line.split("  #").next().unwrap_or(line);
+        // A use line has INPUT and the like in capitals, and a table or a sentence has other text around it.
+        if !plain.starts_with("ar-coordinator ") || plain.contains("> ") {
+            continue;
+        }
+        let words: Vec<String> = words(plain);
+        assert!(Cli::try_parse_from(&words).is_ok(), "{plain}: {:?}", Cli::try_parse_from(&words).err());
+        seen += 1;
+    }
+    assert!(seen >= 12, "{seen} commands");
+}
+
+/// The words of a command, without the quotes around them.
+fn words(line: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut quoted = false;
+    for c in line.chars() {
+        match c {
+            '"' => quoted = !quoted,
+            ' ' if !quoted => words.push(String::new()),
+            c => words.last_mut().unwrap().push(c),
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
