@@ -37,13 +37,12 @@ fn a_study_goes_from_submit_to_results_on_two_workers() {
         assert!(!log.contains("ERROR"), "{log}");
     }
     // The folder of results is written beside the store, as `run` does.
-    let folder =
-        fs::read_dir(head.out()).unwrap().flatten().find(|e| e.path().join("best/train.py").is_file());
     processes::wait_until("the end is written", || {
-        folder.as_ref().is_some_and(|folder| {
-            let text = fs::read_to_string(folder.path().join("results.json")).unwrap_or_default();
-            text.contains("\"state\": \"finished\"")
-        })
+        let folders = fs::read_dir(head.out()).unwrap().flatten().map(|entry| entry.path());
+        let written = folders.filter(|path| path.join("best/train.py").is_file());
+        let text =
+            |path: std::path::PathBuf| fs::read_to_string(path.join("results.json")).unwrap_or_default();
+        written.map(text).any(|text| text.contains("\"state\": \"finished\""))
     });
     assert_eq!(project.tree(), before, "the user's tree is as it was");
     for worker in &mut workers {
