@@ -97,7 +97,9 @@ impl Turn<'_> {
         }
         turns.in_order().find_map(|id| {
             let (study, queue) = (self.core.state.studies.get(id)?, self.core.live.queues.get(id)?);
-            if room(worker, ahead(&self.core.state, study)) == 0 || !worker.ready.contains(id) {
+            // What it needs may have been changed since it was prepared.
+            let fits = worker.ready.contains(id) && study.takes(&worker.hello);
+            if !fits || room(worker, ahead(&self.core.state, study)) == 0 {
                 return None;
             }
             let mut queue = queue.iter().copied();
@@ -161,7 +163,8 @@ impl Turn<'_> {
     /// How many more experiments of a study the connected workers could take now.
     pub(crate) fn free_capacity(&self, id: &StudyId, study: &Study) -> usize {
         let ahead = ahead(&self.core.state, study);
-        let ready = self.core.live.workers.values().filter(|w| !w.draining && w.ready.contains(id));
+        let fits = |w: &&LiveWorker| !w.draining && w.ready.contains(id) && study.takes(&w.hello);
+        let ready = self.core.live.workers.values().filter(fits);
         ready.map(|worker| room(worker, ahead)).fold(0, usize::saturating_add)
     }
 }
