@@ -476,6 +476,9 @@ pub struct SteerArgs {
 pub struct ResultsArgs {
     /// A study: its name, its folder, or the first digits of its id
     pub study: String,
+    /// Bring the study's whole folder, its best model included, from a coordinator that serves into OUT
+    #[arg(long)]
+    pub fetch: bool,
     /// A coordinator that serves, instead of a folder
     #[command(flatten)]
     pub remote: RemoteArgs,

@@ -1,5 +1,6 @@
 //! gRPC: sessions of workers, and blobs. Every call carries a token.
 
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -34,9 +35,10 @@ pub struct Service {
 }
 
 /// The services of a coordinator, to be put on a listener.
-pub fn services(handle: Handle, blobs: BlobStore, access: Access) -> Routes {
+/// `out` is the folder of results.
+pub fn services(handle: Handle, blobs: BlobStore, access: Access, out: PathBuf) -> Routes {
     let gate = Gate { access };
-    let studies = StudiesService::new(handle.clone(), blobs.clone(), gate.clone());
+    let studies = StudiesService::new(handle.clone(), blobs.clone(), gate.clone(), out);
     let workers = CoordinatorServer::new(Service { handle, blobs, gate })
         .max_decoding_message_size(ar_proto::MESSAGE_LIMIT)
         .max_encoding_message_size(ar_proto::MESSAGE_LIMIT);

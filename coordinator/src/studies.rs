@@ -1,5 +1,7 @@
 //! gRPC for people and their tools: studies are submitted, looked at and steered.
 
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +10,7 @@ use ar_common::{Digest, StudyId, StudySpec};
 use ar_core::{Input, State};
 use ar_net::{BlobStore, Role};
 use ar_proto::v1::studies_server::Studies;
-use ar_proto::v1::{BlobList, Document, Empty, Order, StudyName, Submission, Submitted, Verb};
+use ar_proto::v1::{BlobList, Document, Empty, FilePiece, Order, StudyName, Submission, Submitted, Verb};
 use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio_stream::Stream;
@@ -16,7 +18,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use crate::actor::Handle;
-use crate::results::Report;
+use crate::results::{self, Report};
 use crate::rpc::Gate;
 use crate::standing::{self, StudyLine};
 
@@ -31,11 +33,28 @@ pub struct StudiesService {
     handle: Handle,
     blobs: BlobStore,
     gate: Gate,
+    /// Folder of results.
+    out: PathBuf,
 }
 
 impl StudiesService {
-    pub(crate) fn new(handle: Handle, blobs: BlobStore, gate: Gate) -> Self {
-        Self { handle, blobs, gate }
+    pub(crate) fn new(handle: Handle, blobs: BlobStore, gate: Gate, out: PathBuf) -> Self {
+        Self { handle, blobs, gate, out }
+    }
+
+    /// Writes the results of a study as they are now; returns their folder.
+    async fn written(&self, study: StudyId) -> Result<PathBuf, Status> {
+        let state = self.handle.ask(|state, _| state.clone()).await?;
+        let (out, blobs) = (self.out.clone(), self.blobs.clone());
+        let write = move || {
+            let report = Report::of(&state, &study).ok_or_else(|| Status::not_found("the study is gone"))?;
+            let folder = out.join(results::folder_name(&report));
+            results::write(&folder, &report, &state, &blobs)
+                .map_err(|error| Status::internal(format!("the results cannot be written: {error}")))?;
+            Ok(folder)
+        };
+        let written = tokio::task::spawn_blocking(write).await;
+        written.map_err(|error| Status::internal(format!("the report failed: {error}")))?
     }
 
     fn open<T>(&self, request: Request<T>) -> Result<T, Status> {
@@ -94,8 +113,37 @@ async fn report(state: Arc<State>, study: StudyId) -> Result<Report, Status> {
         .ok_or_else(|| Status::not_found("the study is gone"))
 }
 
+/// Sends each file below a folder. Links are not followed, and there are none.
+fn pieces(root: &Path, folder: &Path, sender: &mpsc::Sender<Result<FilePiece, Status>>) -> io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let (path, kind) = (entry.path(), entry.file_type()?);
+        if kind.is_dir() {
+            pieces(root, &path, sender)?;
+        } else if kind.is_file() {
+            let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
+            let mut file = std::fs::File::open(&path)?;
+            let mut piece = FilePiece { path: name, data: Vec::new() };
+            loop {
+                let read = file.by_ref().take(ar_proto::CHUNK as u64).read_to_end(&mut piece.data)?;
+                let first = !piece.path.is_empty();
+                // An empty file is a piece, too.
+                if (read > 0 || first) && sender.blocking_send(Ok(std::mem::take(&mut piece))).is_err() {
+                    // Whoever asked has gone.
+                    return Ok(());
+                }
+                if read == 0 {
+                    break;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
 #[tonic::async_trait]
 impl Studies for StudiesService {
+    type FetchStream = ReceiverStream<Result<FilePiece, Status>>;
     type WatchStream = Pin<Box<dyn Stream<Item = Result<Document, Status>> + Send>>;
 
     async fn missing(&self, request: Request<BlobList>) -> Result<Response<BlobList>, Status> {
@@ -135,6 +183,19 @@ impl Studies for StudiesService {
         let study = self.find(self.open(request)?.study).await?;
         let state = Arc::new(self.handle.ask(|state, _| state.clone()).await?);
         document(&report(state, study).await?)
+    }
+
+    async fn fetch(&self, request: Request<StudyName>) -> Result<Response<Self::FetchStream>, Status> {
+        let study = self.find(self.open(request)?.study).await?;
+        let folder = self.written(study).await?;
+        let (sender, receiver) = mpsc::channel(4);
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = pieces(&folder, &folder, &sender) {
+                let _ = sender
+                    .blocking_send(Err(Status::internal(format!("the results cannot be read: {error}"))));
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(receiver)))
     }
 
     async fn workers(&self, request: Request<Empty>) -> Result<Response<Document>, Status> {

@@ -68,7 +68,7 @@ impl Cluster {
         let (handle, _) = actor::start(Box::new(journal), Timing::default()).await.expect("it starts");
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("loopback is there");
         let address = format!("http://{}", listener.local_addr().expect("it has an address"));
-        let services = rpc::services(handle.clone(), blobs.clone(), access);
+        let services = rpc::services(handle.clone(), blobs.clone(), access, folder.to_owned());
         tokio::spawn(rpc::serve(listener, services, std::future::pending()));
         let (state, events) = handle.watch().await.expect("it runs");
         Self { handle, state, events, blobs, address, token_file, folder: folder.to_owned() }

@@ -44,6 +44,17 @@ fn a_study_goes_from_submit_to_results_on_two_workers() {
             |path: std::path::PathBuf| fs::read_to_string(path.join("results.json")).unwrap_or_default();
         written.map(text).any(|text| text.contains("\"state\": \"finished\""))
     });
+    // And is brought to whoever asks for it.
+    let there = home.path().join("there");
+    let fetched = head.ask(&["results", "project", "--fetch", "--out", there.to_str().unwrap()]);
+    assert!(fetched.status.success(), "{}", run::stderr(&fetched));
+    let folder = fs::read_dir(&there).unwrap().flatten().next().unwrap().path();
+    for file in ["best/train.py", "results.tsv", "report.html", "progress.png", "repository.git/HEAD"] {
+        assert!(folder.join(file).is_file(), "{file}");
+    }
+    let name = folder.file_name().unwrap();
+    let of = |out: &Path| fs::read(out.join(name).join("results.json")).unwrap();
+    assert_eq!(of(&there), of(&head.out()));
     assert_eq!(project.tree(), before, "the user's tree is as it was");
     for worker in &mut workers {
         assert_eq!(worker.leave(), Some(0));

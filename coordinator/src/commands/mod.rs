@@ -41,7 +41,9 @@ pub fn execute(command: Command) -> Exit {
             Command::Resume(args) => remote::steer(args, Verb::Resume).await,
             Command::Cancel(args) => remote::steer(args, Verb::Cancel).await,
             Command::Workers(args) => remote::workers(args).await,
-            Command::Results(args) if args.remote.coordinator.is_some() => remote::results(args).await,
+            Command::Results(args) if args.fetch || args.remote.coordinator.is_some() => {
+                remote::results(args).await
+            }
             Command::Results(args) => print(commands::results::results(
                 &args.out,
                 &args.study,

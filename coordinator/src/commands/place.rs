@@ -56,6 +56,11 @@ impl Place {
         self.store.clone()
     }
 
+    /// The folder of the store and the results.
+    pub(crate) fn out(&self) -> PathBuf {
+        self.store.parent().unwrap_or(&self.store).to_owned()
+    }
+
     /// Opens the journal, which takes the store's lock.
     pub(crate) fn journal(&self) -> Result<RedbJournal, JournalError> {
         RedbJournal::open(&self.store, rand::random())

@@ -1,5 +1,7 @@
 //! What is asked of a coordinator that serves.
 
+use std::fs::File;
+use std::io::Write;
 use std::path::PathBuf;
 
 use ar_common::{EntryKind, Needs, Share};
@@ -48,6 +50,10 @@ enum RemoteError {
         "the coordinator answered what this program cannot read ({0}); use the same version on both sides"
     )]
     Answer(#[from] serde_json::Error),
+    #[error("cannot write {} ({source}); name a folder that can be written with --out DIR", path.display())]
+    File { path: PathBuf, source: std::io::Error },
+    #[error("the coordinator names a file that is not one of the folder: {0}")]
+    Path(#[from] ar_common::tree::TreePathError),
     #[error("cannot make a folder for the study's files: {0}")]
     Folder(std::io::Error),
     #[error("cannot write the study as TOML: {0}; this is a bug, please report it")]
@@ -377,6 +383,7 @@ pub(super) async fn results(args: ResultsArgs) -> Exit {
         let remote = Remote::connect(&args.remote).await?;
         let name = StudyName { study: args.study.clone() };
         let json = remote.studies().report(remote.request(name)).await?.into_inner().json;
+        let fetched = if args.fetch { Some(fetch(&remote, &args).await?) } else { None };
         if args.json {
             say(&json);
             return Ok(Exit::Done);
@@ -384,7 +391,38 @@ pub(super) async fn results(args: ResultsArgs) -> Exit {
         let report: Report = serde_json::from_str(&json)?;
         let folder = args.out.join(results::folder_name(&report));
         say(&summary::text(&report, &folder, &args.out, Console::new(false).width()));
+        if let Some(files) = fetched {
+            say(&format!("fetched   {files} files"));
+        }
         Ok(Exit::Done)
     };
     ended(asked.await)
+}
+
+/// Brings the folder of a study's results; returns how many files.
+async fn fetch(remote: &Remote, args: &ResultsArgs) -> Result<usize, RemoteError> {
+    let name = StudyName { study: args.study.clone() };
+    let json = remote.studies().report(remote.request(name.clone())).await?.into_inner().json;
+    let report: Report = serde_json::from_str(&json)?;
+    let folder = args.out.join(results::folder_name(&report));
+    let mut pieces = remote.studies().fetch(remote.request(name)).await?.into_inner();
+    let mut open: Option<(PathBuf, File)> = None;
+    let mut files = 0;
+    while let Some(piece) = pieces.message().await? {
+        if !piece.path.is_empty() {
+            // It comes from another machine.
+            ar_common::tree::check_path(&piece.path)?;
+            let path = folder.join(&piece.path);
+            let failed = |source| RemoteError::File { path: path.clone(), source };
+            std::fs::create_dir_all(path.parent().unwrap_or(&folder)).map_err(failed)?;
+            let file = File::create(&path).map_err(failed)?;
+            open = Some((path, file));
+            files += 1;
+        }
+        let Some((path, file)) = &mut open else {
+            return Err(Status::internal("the coordinator sends a file without a name").into());
+        };
+        file.write_all(&piece.data).map_err(|source| RemoteError::File { path: path.clone(), source })?;
+    }
+    Ok(files)
 }

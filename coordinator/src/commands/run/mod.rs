@@ -262,7 +262,8 @@ impl Coordinator {
         let address = format!("http://{}", listener.local_addr().map_err(RunError::Listen)?);
         tracing::info!(address, "listening");
         let (stop_serving, stopped) = oneshot::channel();
-        let services = rpc::services(handle.clone(), place.blobs.clone(), place.access.clone());
+        let (blobs, access, out) = (place.blobs.clone(), place.access.clone(), place.out());
+        let services = rpc::services(handle.clone(), blobs, access, out);
         let serve = rpc::serve(listener, services, async {
             // A sender that was dropped is a stop, too.
             let _ = stopped.await;

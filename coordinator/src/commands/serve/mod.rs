@@ -188,6 +188,8 @@ struct Doors {
     admin: watch::Sender<Router>,
     stop: watch::Sender<bool>,
     serving: Vec<JoinHandle<()>>,
+    /// Folder of results.
+    out: PathBuf,
 }
 
 impl Doors {
@@ -207,11 +209,12 @@ impl Doors {
             say(&format!("probes and metrics on http://{at}"));
             serving.push(tokio::spawn(listener::serve(listener, None, beside, stopped)));
         }
-        Ok(Self { routes, admin, stop, serving })
+        Ok(Self { routes, admin, stop, serving, out: args.out.clone() })
     }
 
     fn lead(&self, handle: &Handle, place: &Place) {
-        let services = rpc::services(handle.clone(), place.blobs.clone(), place.access.clone());
+        let services =
+            rpc::services(handle.clone(), place.blobs.clone(), place.access.clone(), self.out.clone());
         let routes = services.into_axum_router().merge(http::routes(handle.clone(), place.access.clone()));
         drop(self.routes.send_replace(routes));
         drop(self.admin.send_replace(http::admin_routes(handle.clone(), place.access.clone())));
