@@ -131,6 +131,11 @@ impl Running {
         let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.pid()), signal);
     }
 
+    /// Its exit code if it has ended by itself.
+    pub fn code(&mut self) -> Option<i32> {
+        self.child.try_wait().ok().flatten().and_then(|status| status.code())
+    }
+
     /// Waits for its end. Returns the exit code, if it was not killed, and its standard error.
     ///
     /// # Panics

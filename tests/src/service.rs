@@ -144,6 +144,11 @@ impl Head {
         self.process.take().expect("it runs").end()
     }
 
+    /// Its exit code if it has ended by itself.
+    pub fn code(&mut self) -> Option<i32> {
+        self.process.as_mut().and_then(Running::code)
+    }
+
     /// Whether its process was started and not ended from here.
     pub fn is_running(&self) -> bool {
         self.process.is_some()

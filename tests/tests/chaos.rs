@@ -64,14 +64,31 @@ impl Cluster {
         self.heads[0].worker(&format!("w{n}"), &["--slots", "1"])
     }
 
-    /// The coordinator that leads, once there is one.
-    fn leader(&self) -> usize {
+    /// The coordinator that leads, once there is one of those that are wanted.
+    fn leader_of(&mut self, wanted: &[usize]) -> usize {
         let mut found = None;
         processes::wait_until("a coordinator leads", || {
-            found = (0..self.heads.len()).find(|n| leads(&self.heads[*n]));
+            self.revive();
+            found = wanted.iter().copied().find(|n| leads(&self.heads[*n]));
             found.is_some()
         });
         found.unwrap()
+    }
+
+    fn leader(&mut self) -> usize {
+        self.leader_of(&[0, 1])
+    }
+
+    /// Starts again what ended because another leads, as whoever supervises it would: an etcd that was silent may have had that
+    /// done.
+    fn revive(&mut self) {
+        for head in &mut self.heads {
+            if let Some(code) = head.code() {
+                let (_, said) = head.ended();
+                assert_eq!(code, 69, "{said}");
+                head.restart();
+            }
+        }
     }
 
     /// Makes a fault happen, and mends what it broke. It has happened on return.
@@ -80,15 +97,13 @@ impl Cluster {
             Fault::KillLeader => {
                 let leader = self.leader();
                 self.heads[leader].kill_9();
-                let other = 1 - leader;
-                processes::wait_until("the other leads", || leads(&self.heads[other]));
+                self.leader_of(&[1 - leader]);
                 self.heads[leader].restart();
             }
             Fault::StopLeader => {
                 let leader = self.leader();
                 self.heads[leader].signal(Signal::SIGSTOP);
-                let other = 1 - leader;
-                processes::wait_until("the other leads", || leads(&self.heads[other]));
+                self.leader_of(&[1 - leader]);
                 self.heads[leader].signal(Signal::SIGCONT);
                 let (code, said) = self.heads[leader].ended();
                 assert_eq!(code, Some(69), "{said}");
@@ -161,6 +176,7 @@ async fn whatever_dies_every_experiment_ends_once_and_no_acknowledged_result_is_
         // Each kind in the first five, then as it falls.
         let drawn = cluster.rng.random_range(0..FAULTS.len());
         let fault = FAULTS.get(n as usize).copied().unwrap_or(FAULTS[drawn]);
+        eprintln!("{:>6.1} s: {fault:?}", began.elapsed().as_secs_f64());
         cluster.fault(fault).await;
         *happened.entry(fault).or_default() += 1;
     }
