@@ -383,8 +383,8 @@ pub struct RemoteArgs {
     #[arg(long, env = "AR_CLIENT_KEY", value_name = "FILE", requires = "client_cert")]
     pub client_key: Option<PathBuf>,
     /// Send the token over the network in the clear
-    #[arg(long)]
-    pub plaintext: bool,
+    #[arg(long, env = "AR_INSECURE")]
+    pub insecure: bool,
 }
 
 /// Flags of `submit`.

@@ -105,7 +105,7 @@ impl Remote {
             urls: urls.clone(),
             ca: args.ca.clone(),
             identity: args.client_cert.clone().zip(args.client_key.clone()),
-            insecure: args.plaintext,
+            insecure: args.insecure,
         };
         let mut why = String::new();
         for endpoint in dial.endpoints()? {
