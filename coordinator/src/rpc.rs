@@ -12,12 +12,15 @@ use ar_net::{Access, BlobStore, Denied, Role, transfer};
 use ar_proto::v1::coordinator_server::{Coordinator, CoordinatorServer};
 use ar_proto::v1::studies_server::StudiesServer;
 use ar_proto::v1::{BlobChunk, BlobRequest, BlobStored, CoordinatorMessage, WorkerMessage};
-use tokio::net::TcpListener;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::middleware::{self, Next};
 use tokio::sync::mpsc;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::service::Routes;
-use tonic::transport::server::TcpIncoming;
+use tonic::transport::server::TcpConnectInfo;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::actor::{Ended, Event, Handle, Outgoing};
@@ -36,8 +39,9 @@ pub struct Service {
 
 /// The services of a coordinator, to be put on a listener.
 /// `out` is the folder of results.
-pub fn services(handle: Handle, blobs: BlobStore, access: Access, out: PathBuf) -> Routes {
+pub fn services(handle: Handle, blobs: BlobStore, access: Access, out: PathBuf) -> Router {
     let gate = Gate { access };
+    let guard = middleware::from_fn_with_state(gate.clone(), guard);
     let studies = StudiesService::new(handle.clone(), blobs.clone(), gate.clone(), out);
     let workers = CoordinatorServer::new(Service { handle, blobs, gate })
         .max_decoding_message_size(ar_proto::MESSAGE_LIMIT)
@@ -46,26 +50,27 @@ pub fn services(handle: Handle, blobs: BlobStore, access: Access, out: PathBuf) 
     let studies = StudiesServer::new(studies)
         .max_decoding_message_size(ar_proto::DOCUMENT_LIMIT)
         .max_encoding_message_size(ar_proto::DOCUMENT_LIMIT);
-    Routes::new(workers).add_service(studies)
+    Routes::new(workers).add_service(studies).into_axum_router().layer(guard)
 }
 
-/// Serves on loopback until `stop` resolves.
-///
-/// # Errors
-/// When the listener fails.
-pub async fn serve(
-    listener: TcpListener,
-    services: Routes,
-    stop: impl Future<Output = ()> + Send,
-) -> Result<(), tonic::transport::Error> {
-    // Without it an answer of several small packets waits 40 ms for an acknowledgement.
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    tonic::transport::Server::builder()
-        .http2_keepalive_interval(Some(std::time::Duration::from_secs(10)))
-        .http2_keepalive_timeout(Some(std::time::Duration::from_secs(20)))
-        .add_routes(services)
-        .serve_with_incoming_shutdown(incoming, stop)
-        .await
+/// Lets nobody in who shows no token: a message is read before the service sees it, and may be large. Which token is good for
+/// which call the services say.
+async fn guard(
+    State(gate): State<Gate>,
+    request: axum::extract::Request,
+    next: Next,
+) -> axum::http::Response<Body> {
+    let header = request.headers().get(ar_proto::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    match gate.access.check_any(header, SystemTime::now()) {
+        Ok(()) => next.run(request).await,
+        Err(denied) => {
+            let wanted = if request.uri().path().ends_with("/Session") { Role::Worker } else { Role::Submit };
+            let denied = gate.access.check(wanted, header, SystemTime::now()).err().unwrap_or(denied);
+            let from = request.extensions().get::<TcpConnectInfo>().and_then(|info| info.remote_addr);
+            tracing::warn!(?from, %denied, "refused");
+            Status::unauthenticated(denied.to_string()).into_http()
+        }
+    }
 }
 
 /// Lets in who shows the right token.

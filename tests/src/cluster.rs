@@ -9,13 +9,14 @@ use ar_common::{EntryKind, OptionSpec, StudyId, TreeEntry};
 use ar_coordinator::actor::{self, Event, Handle, unseen};
 use ar_coordinator::cli::{Cli, Command};
 use ar_coordinator::journal::RedbJournal;
-use ar_coordinator::{intake, rpc};
+use ar_coordinator::{intake, listener, rpc};
 use ar_core::{Input, State, Timing};
 use ar_net::{Access, BlobStore, Role};
 use clap::Parser;
 use tokio::net::TcpListener;
 use tokio::process::{Child, ChildStdin};
 use tokio::sync::broadcast::Receiver;
+use tokio::sync::watch;
 
 use crate::run;
 
@@ -45,6 +46,8 @@ pub struct Cluster {
     address: String,
     token_file: PathBuf,
     folder: PathBuf,
+    /// Serving ends with it.
+    _stop: watch::Sender<bool>,
 }
 
 /// A worker process; dropping it kills it.
@@ -69,9 +72,10 @@ impl Cluster {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("loopback is there");
         let address = format!("http://{}", listener.local_addr().expect("it has an address"));
         let services = rpc::services(handle.clone(), blobs.clone(), access, folder.to_owned());
-        tokio::spawn(rpc::serve(listener, services, std::future::pending()));
+        let (stop, stopped) = watch::channel(false);
+        tokio::spawn(listener::serve(listener, None, watch::channel(services).1, stopped));
         let (state, events) = handle.watch().await.expect("it runs");
-        Self { handle, state, events, blobs, address, token_file, folder: folder.to_owned() }
+        Self { handle, state, events, blobs, address, token_file, folder: folder.to_owned(), _stop: stop }
     }
 
     /// Submits a study of `arguments` (as after `ar-coordinator run`) whose `build_model` slot holds

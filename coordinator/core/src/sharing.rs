@@ -40,14 +40,8 @@ impl Turns {
             .filter_map(|(id, _)| {
                 let study = state.studies.get(id).filter(|study| !study.paused)?;
                 let share = &study.spec.limits.share;
-                let weight = if share.weight > 0.0 && share.weight.is_finite() { share.weight } else { 1.0 };
-                Some(Standing {
-                    study: id.clone(),
-                    priority: share.priority,
-                    weight,
-                    most: share.most,
-                    out: 0,
-                })
+                let (priority, weight, most) = (share.priority, weight(share), share.most);
+                Some(Standing { study: id.clone(), priority, weight, most, out: 0 })
             })
             .collect();
         // Most of the time there is one study, and nothing to count.

@@ -12,7 +12,6 @@ use ar_common::StudyId;
 use ar_core::{Finish, Input, State};
 use ar_net::{BlobError, Role};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 
 use super::output::{Console, complain, say};
 use super::place::{Place, PlaceError};
@@ -24,7 +23,7 @@ use crate::intake::{self, Intake, IntakeError, Subject};
 use crate::journal::{Journal, JournalError};
 use crate::local::{self, LocalWorker, TooFewGpus};
 use crate::results::{self, Report};
-use crate::{rpc, summary};
+use crate::{listener, rpc, summary};
 
 use crate::publish::Publisher;
 use branch::{BranchError, Repository};
@@ -251,8 +250,8 @@ struct Coordinator {
     handle: Handle,
     actor: tokio::task::JoinHandle<Result<(), ActorError>>,
     address: String,
-    stop_serving: oneshot::Sender<()>,
-    serving: tokio::task::JoinHandle<Result<(), tonic::transport::Error>>,
+    stop_serving: tokio::sync::watch::Sender<bool>,
+    serving: tokio::task::JoinHandle<()>,
 }
 
 impl Coordinator {
@@ -261,19 +260,16 @@ impl Coordinator {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(RunError::Listen)?;
         let address = format!("http://{}", listener.local_addr().map_err(RunError::Listen)?);
         tracing::info!(address, "listening");
-        let (stop_serving, stopped) = oneshot::channel();
+        let (stop_serving, stopped) = tokio::sync::watch::channel(false);
         let (blobs, access, out) = (place.blobs.clone(), place.access.clone(), place.out());
         let services = rpc::services(handle.clone(), blobs, access, out);
-        let serve = rpc::serve(listener, services, async {
-            // A sender that was dropped is a stop, too.
-            let _ = stopped.await;
-        });
+        let serve = listener::serve(listener, None, tokio::sync::watch::channel(services).1, stopped);
         Ok(Self { handle, actor, address, stop_serving, serving: tokio::spawn(serve) })
     }
 
     /// Ends the tasks; on return the journal is closed and its lock is free.
     async fn stop(self) -> Result<(), RunError> {
-        let _ = self.stop_serving.send(());
+        let _ = self.stop_serving.send(true);
         self.handle.stop().await;
         // Connections that linger must not hold the end.
         self.serving.abort();

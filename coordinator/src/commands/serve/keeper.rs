@@ -5,12 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ar_common::{Seq, StudyId};
-use ar_core::{Input, State};
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
+use ar_core::{Input, State, Study};
 use tokio::time::Instant;
 
-use crate::actor::{Ended, Event, Handle};
+use crate::actor::{Ended, Handle};
 use crate::commands::place::Place;
 use crate::publish::Publisher;
 
@@ -19,16 +17,17 @@ const SEARCH_SHARE: f64 = 0.8;
 /// How often clocks and results are looked at.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// When a study's search is over, and when all of it.
+/// The clock of a study with a time limit.
 struct Clock {
-    search: Option<Instant>,
-    all: Instant,
+    began: Instant,
+    limit: Duration,
+    /// Whether it was told that its search is over.
+    search_over: bool,
 }
 
 /// Keeps the clocks of studies with a time limit, and their folders of results.
 pub(super) struct Keeper {
     handle: Handle,
-    events: Receiver<Event>,
     clocks: BTreeMap<StudyId, Clock>,
     publishers: BTreeMap<StudyId, Publisher>,
     out: PathBuf,
@@ -37,36 +36,24 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    pub(super) async fn new(handle: &Handle, place: &Place, out: PathBuf) -> Result<Self, Ended> {
-        let (_, events) = handle.watch().await?;
-        Ok(Self {
+    pub(super) fn new(handle: &Handle, place: &Place, out: PathBuf) -> Self {
+        Self {
             handle: handle.clone(),
-            events,
             clocks: BTreeMap::new(),
             publishers: BTreeMap::new(),
             out,
             blobs: place.blobs.clone(),
             seen: Seq(0),
-        })
+        }
     }
 
     /// Does so until the coordinator ends.
     pub(super) async fn keep(&mut self) -> Result<(), Ended> {
         let mut look = tokio::time::interval(LOOK);
         loop {
-            tokio::select! {
-                event = self.events.recv() => match event {
-                    Ok(Event::Ready { study, .. }) => self.start_clock(study).await?,
-                    Ok(_) => {}
-                    // Clocks are started by the next worker that is ready.
-                    Err(RecvError::Lagged(_)) => (_, self.events) = self.handle.watch().await?,
-                    Err(RecvError::Closed) => return Ok(()),
-                },
-                _ = look.tick() => {
-                    self.look_at_clocks().await?;
-                    self.publish().await?;
-                }
-            }
+            look.tick().await;
+            self.look_at_clocks().await?;
+            self.publish().await?;
         }
     }
 
@@ -77,37 +64,35 @@ impl Keeper {
         }
     }
 
-    /// Making the environment does not count towards the time limit, so it runs from the first worker that is ready.
-    async fn start_clock(&mut self, study: StudyId) -> Result<(), Ended> {
-        if self.clocks.contains_key(&study) {
-            return Ok(());
-        }
-        let asked = study.clone();
-        let limit = self.handle.ask(move |state, _| {
-            let known = state.studies.get(&asked).filter(|known| !known.is_finished())?;
-            Duration::try_from_secs_f64(known.spec.limits.study_seconds?).ok()
-        });
-        if let Some(limit) = limit.await? {
-            let now = Instant::now();
-            self.clocks
-                .insert(study, Clock { search: Some(now + limit.mul_f64(SEARCH_SHARE)), all: now + limit });
-        }
-        Ok(())
-    }
-
+    /// Making the environment does not count towards the time limit, so a clock runs from the first worker that is ready. One
+    /// that has ended has none; submitted again it gets another.
     async fn look_at_clocks(&mut self) -> Result<(), Ended> {
+        let limited = self.handle.ask(|state, live| {
+            let open = state.studies.iter().filter(|(_, study)| !study.is_finished());
+            let limit = |(id, study): (&StudyId, &Study)| {
+                let limit = Duration::try_from_secs_f64(study.spec.limits.study_seconds?).ok()?;
+                Some((id.clone(), (limit, live.workers.values().any(|worker| worker.ready.contains(id)))))
+            };
+            open.filter_map(limit).collect::<BTreeMap<_, _>>()
+        });
+        let limited = limited.await?;
+        self.clocks.retain(|study, clock| limited.get(study).is_some_and(|(limit, _)| *limit == clock.limit));
         let now = Instant::now();
         let mut over = Vec::new();
-        for (study, clock) in &mut self.clocks {
-            if clock.search.is_some_and(|at| at <= now) {
-                clock.search = None;
-                over.push(Input::SearchTimeOver { study: study.clone() });
+        for (study, (limit, ready)) in limited {
+            if !ready && !self.clocks.contains_key(&study) {
+                continue;
             }
-            if clock.all <= now {
-                over.push(Input::TimeOver { study: study.clone() });
+            let new = Clock { began: now, limit, search_over: false };
+            let clock = self.clocks.entry(study.clone()).or_insert(new);
+            let passed = now.saturating_duration_since(clock.began);
+            if passed >= limit {
+                over.push(Input::TimeOver { study });
+            } else if passed >= limit.mul_f64(SEARCH_SHARE) && !clock.search_over {
+                clock.search_over = true;
+                over.push(Input::SearchTimeOver { study });
             }
         }
-        self.clocks.retain(|_, clock| clock.all > now);
         for input in over {
             self.handle.input(input).await?;
         }

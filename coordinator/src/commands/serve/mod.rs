@@ -139,7 +139,7 @@ async fn lead(
     let (handle, actor) = actor::start(journal, timing(args)).await?;
     doors.lead(&handle, place);
     tell(place, url);
-    let mut keeper = Keeper::new(&handle, place, args.out.clone()).await?;
+    let mut keeper = Keeper::new(&handle, place, args.out.clone());
     let ended = tokio::select! {
         ended = keeper.keep() => ended.map_err(ServeError::from),
         why = reign::lost(leadership.as_ref()) => Err(ServeError::Deposed(why)),
@@ -215,7 +215,7 @@ impl Doors {
     fn lead(&self, handle: &Handle, place: &Place) {
         let services =
             rpc::services(handle.clone(), place.blobs.clone(), place.access.clone(), self.out.clone());
-        let routes = services.into_axum_router().merge(http::routes(handle.clone(), place.access.clone()));
+        let routes = services.merge(http::routes(handle.clone(), place.access.clone()));
         drop(self.routes.send_replace(routes));
         drop(self.admin.send_replace(http::admin_routes(handle.clone(), place.access.clone())));
     }

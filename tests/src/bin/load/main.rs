@@ -114,7 +114,6 @@ impl Cluster {
         let dial = Dial::local(format!("http://{}", listener.local_addr()?));
         let (stop, stopped) = watch::channel(false);
         let routes = rpc::services(handle.clone(), blobs, access, folder.path().to_owned());
-        let routes = routes.into_axum_router();
         tokio::spawn(listener::serve(listener, None, watch::channel(routes).1, stopped));
         let spec = planner::study();
         let study = spec.id();
