@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
 
@@ -115,6 +116,31 @@ impl ExperimentKey {
     /// One configuration on a block.
     pub fn single(config: Config, block: Block) -> Self {
         Self { config, block, members: Vec::new() }
+    }
+
+    /// 128 bits by which it is told from all others: of a billion keys the chance that any two agree is below 10^-20. It is for
+    /// one process: another version may make other bits of the same key.
+    pub fn fingerprint(&self) -> u128 {
+        let mut hasher = Fingerprint(blake3::Hasher::new());
+        self.hash(&mut hasher);
+        let mut bits = [0; 16];
+        hasher.0.finalize_xof().fill(&mut bits);
+        u128::from_le_bytes(bits)
+    }
+}
+
+/// A hasher of all bits that it is given.
+struct Fingerprint(blake3::Hasher);
+
+impl Hasher for Fingerprint {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        let mut bits = [0; 8];
+        self.0.finalize_xof().fill(&mut bits);
+        u64::from_le_bytes(bits)
     }
 }
 

@@ -13,7 +13,8 @@ use ar_common::{Epoch, Millis, Seq, StudyId, WorkerId};
 use ar_core::{Core, Effect, Input, Live, Output, Record, SessionId, State, Timing};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use crate::journal::{Journal, JournalError};
+use crate::compaction::Compaction;
+use crate::journal::{Journal, JournalError, Pointer};
 use crate::planner::{self, Planner, SearchPlanner};
 
 /// How often deadlines are looked at.
@@ -28,11 +29,16 @@ const EVENTS: usize = 65_536;
 /// What can be sent to the actor.
 enum Message {
     Input(Box<Input>),
-    Open { session: SessionId, sender: mpsc::Sender<Outgoing> },
+    Open {
+        session: SessionId,
+        sender: mpsc::Sender<Outgoing>,
+    },
     Watch(oneshot::Sender<(State, broadcast::Receiver<Event>)>),
     Ask(Question),
     Worker(Event),
     PlanFailed(String),
+    /// A snapshot was written, or could not be.
+    Snapshot(Result<Pointer, JournalError>),
     Stop(oneshot::Sender<()>),
 }
 
@@ -224,6 +230,7 @@ struct Actor {
     waiting: Vec<(Seq, Answer)>,
     planner: Arc<dyn Planner>,
     plan_failed: Option<String>,
+    compaction: Compaction,
     messages: mpsc::Sender<Message>,
 }
 
@@ -251,6 +258,12 @@ pub async fn start_with(
     let mut records = Vec::new();
     if state.seq == Seq(0) {
         records.push(Record::StoreMade { format: Record::FORMAT, incarnation: rand::random() });
+    } else if journal.is_restored() {
+        tracing::warn!(
+            "the store is a copy, from a backup or another place; leases of its former life count no more"
+        );
+        let incarnation = State::next_incarnation(state.incarnation, rand::random());
+        records.push(Record::StoreMade { format: Record::FORMAT, incarnation });
     }
     // Where coordinators are elected, the store names the epoch; one that came from another store may be
     // behind it. Either way it rises: no two reigns have their `Elected` after the same records.
@@ -271,6 +284,7 @@ pub async fn start_with(
         waiting: Vec::new(),
         planner,
         plan_failed: None,
+        compaction: Compaction::new(&*journal),
         messages: sender.clone(),
     };
     let handle = Handle { messages: sender, sessions: Arc::default() };
@@ -289,7 +303,10 @@ impl Actor {
         let mut stopping: Option<oneshot::Sender<()>> = None;
         loop {
             self.tell_waiting();
+            self.compaction.go_on(&mut *journal, self.durable).await?;
             let batch = std::mem::take(&mut self.gathering);
+            // The state is that of the end of this batch now.
+            self.snapshot();
             if batch.records.is_empty() {
                 self.perform(batch.effects);
                 if let Some(why) = self.plan_failed {
@@ -302,6 +319,8 @@ impl Actor {
                 tokio::select! {
                     message = messages.recv() => stopping = self.take_all(message, &mut messages),
                     _ = tick.tick() => self.step(Input::Tick),
+                    // What is left to be done is done between all else.
+                    () = tokio::task::yield_now(), if self.compaction.has_work(self.durable) => {}
                 }
                 continue;
             }
@@ -326,6 +345,22 @@ impl Actor {
         }
     }
 
+    /// Begins a snapshot if one is due. The copy of the state shares what does not change; it is written beside everything else.
+    fn snapshot(&mut self) {
+        let Some(snapshots) = self.compaction.begin(&self.core.state) else { return };
+        let (state, messages) = (self.core.state.clone(), self.messages.clone());
+        let writing = tokio::task::spawn_blocking(move || snapshots.keep(&state));
+        tokio::spawn(async move {
+            // A panic in there is told as any other reason why there is none.
+            let failed = |error: tokio::task::JoinError| JournalError::Snapshot {
+                file: "the next one".into(),
+                what: error.to_string(),
+            };
+            let kept = writing.await.unwrap_or_else(|error| Err(failed(error)));
+            let _ = messages.send(Message::Snapshot(kept)).await;
+        });
+    }
+
     /// Takes a message and all that are waiting behind it.
     fn take_all(
         &mut self,
@@ -333,9 +368,10 @@ impl Actor {
         messages: &mut mpsc::Receiver<Message>,
     ) -> Option<oneshot::Sender<()>> {
         let mut next = message;
+        let mut stopping = None;
         while let Some(message) = next {
             match message {
-                Message::Input(input) => self.step(*input),
+                Message::Input(input) => self.take(*input),
                 Message::Open { session, sender } => {
                     self.sessions.insert(session, sender);
                 }
@@ -353,14 +389,20 @@ impl Actor {
                     let _ = self.events.send(event);
                 }
                 Message::PlanFailed(why) => self.plan_failed = Some(why),
-                Message::Stop(stopped) => return Some(stopped),
+                Message::Snapshot(kept) => self.compaction.kept(kept),
+                Message::Stop(stopped) => {
+                    stopping = Some(stopped);
+                    break;
+                }
             }
             if self.gathering.records.len() >= BATCH {
                 break;
             }
             next = messages.try_recv().ok();
         }
-        None
+        // What follows from all of them is looked for once.
+        self.gather(ar_core::settle);
+        stopping
     }
 
     fn tell_waiting(&mut self) {
@@ -371,12 +413,22 @@ impl Actor {
     }
 
     fn step(&mut self, input: Input) {
+        self.take(input);
+        self.gather(ar_core::settle);
+    }
+
+    fn take(&mut self, input: Input) {
         tracing::trace!(?input, "input");
         if let Input::Disconnected { session } = &input {
             self.sessions.remove(session);
         }
+        self.gather(|core, now| ar_core::take(core, input, now));
+    }
+
+    /// Lets the core work, and gathers what comes of it.
+    fn gather(&mut self, work: impl FnOnce(&mut Core, Millis) -> Output) {
         let now = Millis(u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX));
-        let Output { records, effects } = ar_core::step(&mut self.core, input, now);
+        let Output { records, effects } = work(&mut self.core, now);
         if cfg!(debug_assertions) {
             let violations = ar_core::check(&self.core);
             debug_assert!(violations.is_empty(), "{violations:?}");

@@ -359,6 +359,13 @@ pub struct ServeArgs {
     /// How long a worker may be silent before what it runs is given to another
     #[arg(long, env = "AR_LEASE_TTL", value_name = "TIME", value_parser = duration)]
     pub lease_ttl: Option<Duration>,
+    /// How long after its end the experiments of a study leave the journal for an archive, from which they come back when the study
+    /// goes on
+    #[arg(long, env = "AR_ARCHIVE_AFTER", value_name = "TIME", default_value = "1h", value_parser = duration)]
+    pub archive_after: Duration,
+    /// Records of the journal after which it is shortened to a snapshot, at least [default: 50000]
+    #[arg(long, env = "AR_SNAPSHOT_EVERY", value_name = "RECORDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub snapshot_every: Option<u64>,
     /// Folder with the store and the results
     #[arg(long, env = "AR_OUT", value_name = "DIR", default_value = "autoresearch")]
     pub out: PathBuf,

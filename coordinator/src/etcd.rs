@@ -97,10 +97,9 @@ pub enum EtcdError {
 /// /autoresearch/NAME/folder                the folder that the coordinators share
 /// /autoresearch/NAME/head                  the last record, and the batch that wrote it
 /// /autoresearch/NAME/journal/FIRST.PART    a batch by the position of its first record, in parts under 1 MiB
+/// /autoresearch/NAME/snapshot              the file in the shared folder that a replay begins with; batches up to there go
+/// /autoresearch/NAME/moved                 where the store is now, if it was moved
 /// ```
-///
-/// A snapshot may come to stand beside them: a key that names its blob and position, put in the
-/// transaction that removes the journal keys up to there. Readers already begin at any batch.
 #[derive(Debug, Clone)]
 pub(crate) struct Keys(Arc<str>);
 
@@ -116,6 +115,16 @@ impl Keys {
 
     pub(crate) fn head(&self) -> String {
         format!("{}head", self.0)
+    }
+
+    /// Which snapshot a replay begins with.
+    pub(crate) fn snapshot(&self) -> String {
+        format!("{}snapshot", self.0)
+    }
+
+    /// Where the store was moved.
+    pub(crate) fn moved(&self) -> String {
+        format!("{}moved", self.0)
     }
 
     pub(crate) fn part(&self, first: Seq, part: usize) -> String {

@@ -10,9 +10,11 @@
 //! linked in one place, [`local`].
 
 pub mod actor;
+mod archive;
 pub mod catalog;
 pub mod cli;
 pub mod commands;
+mod compaction;
 pub mod data;
 pub mod election;
 pub mod etcd;

@@ -31,7 +31,9 @@ pub fn page(state: &State, live: &Live) -> String {
     let queued: usize = live.queues.values().map(std::collections::VecDeque::len).sum();
     page.one("ar_queue_length", "gauge", "Experiments that wait for a worker.", queued as f64);
     let lost = |experiment: &ar_core::Experiment| u64::from(experiment.attempt.0.saturating_sub(1));
-    let lost: u64 = state.experiments.iter().map(lost).sum();
+    let archived = || state.studies.values().filter_map(|study| study.archived.as_deref());
+    let lost: u64 = state.experiments.iter().map(lost).sum::<u64>()
+        + archived().map(|archived| archived.lost).sum::<u64>();
     page.one(
         "ar_leases_lost_total",
         "counter",
@@ -44,6 +46,9 @@ pub fn page(state: &State, live: &Live) -> String {
         if let Status::Done { outcome, .. } = &experiment.status {
             *outcomes.entry(outcome.word()).or_default() += 1;
         }
+    }
+    for (outcome, count) in archived().flat_map(|archived| &archived.outcomes) {
+        *outcomes.entry(outcome).or_default() += count;
     }
     for (outcome, count) in outcomes {
         page.sample("ar_experiments_total", &[("outcome", outcome)], count as f64);

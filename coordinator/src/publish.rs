@@ -74,6 +74,11 @@ impl Publisher {
         }));
     }
 
+    /// Whether nothing is being written.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.writing.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
     /// Waits until nothing is being written: what is written later must not be overwritten by it.
     pub(crate) async fn settle(&mut self) {
         if let Some(writing) = self.writing.take() {

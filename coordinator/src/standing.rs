@@ -1,6 +1,7 @@
 //! How studies and workers stand, in a form that is short enough to be asked for often.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use ar_common::StudyId;
 use ar_common::experiment::describe;
@@ -84,7 +85,12 @@ pub fn study_line(state: &State, live: &Live, study: &Study) -> StudyLine {
             Status::Done { .. } => ended += 1,
         }
     }
-    let best = state.best(study);
+    let archived = study.archived.as_deref();
+    ended += archived.map_or(0, |archived| archived.experiments);
+    let best = match archived {
+        Some(archived) => archived.best.as_ref().map(|(_, config, score)| (config, *score)),
+        None => state.best(study).map(|(experiment, score)| (&experiment.config, score)),
+    };
     StudyLine {
         id: study.spec.id().0,
         name: study.spec.name.clone(),
@@ -96,7 +102,7 @@ pub fn study_line(state: &State, live: &Live, study: &Study) -> StudyLine {
         waiting,
         metric: study.spec.metric.name.clone(),
         best: best.map(|(_, score)| score),
-        best_label: best.map(|(experiment, _)| describe(&experiment.config, &study.base())),
+        best_label: best.map(|(config, _)| describe(config, &study.base())),
         verdict: study.verdict.as_ref().map(|verdict| verdict.text.clone()),
         why_not: why_not(live, study).filter(|_| running == 0),
     }
@@ -176,7 +182,7 @@ pub enum Unknown {
 /// # Errors
 /// When there is none, or several.
 pub fn find(state: &State, name: &str) -> Result<StudyId, Unknown> {
-    let is_it = |(id, study): &(&StudyId, &Study)| {
+    let is_it = |(id, study): &(&StudyId, &Arc<Study>)| {
         study.spec.name == name || (name.len() >= 4 && id.0.starts_with(name)) || {
             // As its folder of results is called.
             let folder = format!("{}-{}", study.spec.name, id.0.get(..8).unwrap_or(&id.0));

@@ -3,7 +3,6 @@
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use ar_common::{Digest, StudyId, StudySpec};
@@ -18,6 +17,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use crate::actor::Handle;
+use crate::archive;
 use crate::results::{self, Report};
 use crate::rpc::Gate;
 use crate::standing::{self, StudyLine};
@@ -47,6 +47,7 @@ impl StudiesService {
         let state = self.handle.ask(|state, _| state.clone()).await?;
         let (out, blobs) = (self.out.clone(), self.blobs.clone());
         let write = move || {
+            let state = whole(state, &study, &blobs)?;
             let report = Report::of(&state, &study).ok_or_else(|| Status::not_found("the study is gone"))?;
             let folder = out.join(results::folder_name(&report));
             results::write(&folder, &report, &state, &blobs)
@@ -107,10 +108,18 @@ fn document<T: Serialize>(of: &T) -> Result<Response<Document>, Status> {
 }
 
 /// The report of one study. It asks the search, which takes its time, so it is made beside everything else.
-async fn report(state: Arc<State>, study: StudyId) -> Result<Report, Status> {
-    let made = tokio::task::spawn_blocking(move || Report::of(&state, &study)).await;
+async fn report(state: State, study: StudyId, blobs: BlobStore) -> Result<Report, Status> {
+    let make = move || {
+        let state = whole(state, &study, &blobs)?;
+        Report::of(&state, &study).ok_or_else(|| Status::not_found("the study is gone"))
+    };
+    let made = tokio::task::spawn_blocking(make).await;
     made.map_err(|error| Status::internal(format!("the report failed: {error}")))?
-        .ok_or_else(|| Status::not_found("the study is gone"))
+}
+
+/// The state with the study's experiments, also of one that is archived.
+fn whole(state: State, study: &StudyId, blobs: &BlobStore) -> Result<State, Status> {
+    archive::whole(state, study, blobs).map_err(|error| Status::data_loss(error.to_string()))
 }
 
 /// Sends each file below a folder. Links are not followed, and there are none.
@@ -168,6 +177,9 @@ impl Studies for StudiesService {
         let (spec, tree) = self.check(&submission)?;
         let study = spec.id();
         tracing::info!(study = study.short(), name = spec.name, "submitted");
+        archive::recall(&self.handle, &self.blobs, study.clone())
+            .await
+            .map_err(|error| Status::data_loss(error.to_string()))?;
         self.handle.input(Input::Submit { spec: Box::new(spec), tree }).await?;
         // Durable before it is told.
         self.handle.settle().await?;
@@ -181,8 +193,8 @@ impl Studies for StudiesService {
 
     async fn report(&self, request: Request<StudyName>) -> Result<Response<Document>, Status> {
         let study = self.find(self.open(request)?.study).await?;
-        let state = Arc::new(self.handle.ask(|state, _| state.clone()).await?);
-        document(&report(state, study).await?)
+        let state = self.handle.ask(|state, _| state.clone()).await?;
+        document(&report(state, study, self.blobs.clone()).await?)
     }
 
     async fn fetch(&self, request: Request<StudyName>) -> Result<Response<Self::FetchStream>, Status> {

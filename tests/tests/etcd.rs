@@ -1,13 +1,14 @@
 //! The journal and the election on a real etcd, and what they do when it fails them.
 
 use std::future::Future;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use ar_common::{Attempt, Epoch, ExperimentId, Seq};
 use ar_coordinator::actor;
 use ar_coordinator::election::{Candidate, ElectionSettings, Leader, Leadership};
 use ar_coordinator::etcd::{Etcd, EtcdError};
-use ar_coordinator::journal::{Entry, EtcdJournal, Follower, Journal, JournalError};
+use ar_coordinator::journal::{Entry, EtcdJournal, Follower, Journal, JournalError, Snapshots};
 use ar_core::{Record, Timing};
 use ar_tests::etcd::proxy::{Next, Proxy};
 use ar_tests::etcd::{CLUSTER, Certificates, Nodes};
@@ -36,8 +37,13 @@ async fn until(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
+/// No snapshot is made in these tests but where one says so.
+fn none() -> Snapshots {
+    Snapshots::of(Path::new("no such folder"))
+}
+
 async fn open(etcd: &Etcd, leadership: &Leadership) -> EtcdJournal {
-    within(EtcdJournal::open(etcd, leadership, None)).await.expect("it opens")
+    within(EtcdJournal::open(etcd, leadership, &none(), None)).await.expect("it opens")
 }
 
 /// The record that the tests put at `seq`.
@@ -310,7 +316,7 @@ async fn a_standby_takes_over_with_everything_and_a_higher_epoch() {
 
     let mut candidate = Candidate::new(&etcd, settings("http://second"));
     let mut leader = candidate.leader();
-    let mut follower = Follower::new(&etcd);
+    let mut follower = Follower::new(&etcd, &none());
     let (stop, mut stopped) = tokio::sync::watch::channel(Seq(0));
     let standby = tokio::spawn(async move {
         // Stands by in slices, so that the test sees how far the follower is.
@@ -336,7 +342,7 @@ async fn a_standby_takes_over_with_everything_and_a_higher_epoch() {
     let second = second.unwrap();
     assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
     assert!(second.epoch() > old);
-    let mut next = EtcdJournal::open(&etcd, &second, Some(follower)).await.unwrap();
+    let mut next = EtcdJournal::open(&etcd, &second, &none(), Some(follower)).await.unwrap();
     let warm = next.replay().await.unwrap();
     assert_eq!(warm, next.replay().await.unwrap(), "warm and cold are one");
     assert_eq!(warm.seq, Seq(65));
@@ -430,7 +436,7 @@ async fn a_journal_that_lost_or_changed_a_key_is_refused() {
     let key = format!("/autoresearch/{CLUSTER}/journal/{:020}.00000", 4);
     let mut value = client.get(key.clone(), None).await.unwrap().kvs()[0].value().to_vec();
     let refused = async |seq: u64, says: &str| {
-        let error = within(Follower::new(&etcd).catch_up()).await.unwrap_err();
+        let error = within(Follower::new(&etcd, &none()).catch_up()).await.unwrap_err();
         let JournalError::DamagedInEtcd { seq: at, what, .. } = &error else { panic!("{error}") };
         assert_eq!(*at, Seq(seq), "{error}");
         assert!(what.contains(says), "{error}");

@@ -1,10 +1,12 @@
 //! Folding one record into the state. Total: a record that was durable is applied as it stands.
 
+use std::sync::Arc;
+
 use ar_common::{Attempt, LeaseSeq, Outcome, Seq};
 
 use crate::input::PlannedExperiment;
 use crate::record::Record;
-use crate::state::{Experiment, Phase, State, Status, Study};
+use crate::state::{Experiment, Keys, Phase, State, Status, Study};
 
 impl State {
     /// Folds the next record in. The caller has checked that it is the next one.
@@ -15,20 +17,23 @@ impl State {
             Record::StoreMade { incarnation, .. } => self.incarnation = *incarnation,
             Record::Elected { epoch } => self.epoch = *epoch,
             Record::Submitted { study, spec, tree } => {
-                self.studies.entry(study.clone()).or_insert_with(|| Study {
-                    space: spec.space.clone(),
-                    spec: (**spec).clone(),
-                    removed: Vec::new(),
-                    tree: *tree,
-                    phase: Phase::Searching,
-                    experiments: Vec::new(),
-                    spent: 0,
-                    folds_saved: 0,
-                    keys: std::collections::BTreeSet::new(),
-                    verdict: None,
-                    sealed_openings: 0,
-                    last_done: Seq(0),
-                    paused: false,
+                self.studies.entry(study.clone()).or_insert_with(|| {
+                    Arc::new(Study {
+                        space: spec.space.clone(),
+                        spec: (**spec).clone(),
+                        removed: Vec::new(),
+                        tree: *tree,
+                        phase: Phase::Searching,
+                        experiments: Vec::new(),
+                        spent: 0,
+                        folds_saved: 0,
+                        keys: Keys::default(),
+                        verdict: None,
+                        sealed_openings: 0,
+                        last_done: Seq(0),
+                        paused: false,
+                        archived: None,
+                    })
                 });
             }
             Record::Planned { study, experiments, .. } => self.apply_planned(study, experiments),
@@ -62,13 +67,15 @@ impl State {
                 let given_back = matches!(outcome, Outcome::DuplicateOf { .. } | Outcome::Cancelled { .. });
                 let refund = if given_back { experiment.cost() } else { 0 };
                 let counts = experiment.block.counts();
-                if let Some(study) = self.studies.get_mut(&study) {
+                if let Some(study) = self.study_mut(&study) {
                     study.last_done = seq;
                     study.spent -= refund;
                     study.folds_saved += if counts { study.saved_by(outcome) } else { 0 };
                 }
             }
             Record::Refused { .. } => self.refused += 1,
+            Record::Archived { study, archive } => self.apply_archived(study, *archive),
+            Record::Recalled { study, experiments, last } => self.take_back(study, experiments, *last),
             Record::Extended { .. }
             | Record::OptionRemoved { .. }
             | Record::Concluded { .. }
@@ -79,13 +86,13 @@ impl State {
     }
 
     fn apply_planned(&mut self, study: &ar_common::StudyId, experiments: &[PlannedExperiment]) {
-        let Some(entry) = self.studies.get_mut(study) else {
+        let Some(entry) = self.studies.get_mut(study).map(Arc::make_mut) else {
             return;
         };
         for planned in experiments {
             entry.experiments.push(planned.id);
             entry.spent += planned.cost();
-            entry.keys.insert(planned.key());
+            entry.keys.insert(&planned.key());
             self.experiments.push(Experiment {
                 id: planned.id,
                 study: study.clone(),
@@ -116,7 +123,7 @@ impl State {
             return;
         };
         let seq = self.seq;
-        let Some(entry) = self.studies.get_mut(study) else {
+        let Some(entry) = self.study_mut(study) else {
             return;
         };
         match record {

@@ -56,6 +56,9 @@ impl Turn<'_> {
 
 fn judge(state: &State, lease: &LeaseRef, digest: Digest) -> Judgement {
     let Some(experiment) = state.experiment(lease.experiment) else {
+        if lease.experiment < state.next_experiment() {
+            return Judgement::Refuse("its study has ended and is archived".to_owned());
+        }
         return Judgement::Refuse(format!("there is no experiment {}", lease.experiment));
     };
     if let Status::Done { lease: ended, digest: known, .. } = &experiment.status {

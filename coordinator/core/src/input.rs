@@ -7,6 +7,8 @@ use ar_common::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::archive::Archive;
+
 /// One connection of one worker; never reused by the shell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId(pub u64);
@@ -118,6 +120,17 @@ pub enum Input {
         /// Which study.
         study: StudyId,
     },
+    /// The experiments of a study that has ended are in this archive.
+    Archive {
+        /// Which study.
+        study: StudyId,
+        /// The blob.
+        archive: Digest,
+        /// The position of the state that it was made of.
+        as_of: Seq,
+    },
+    /// Experiments of a study, from its archive.
+    Recall(Archive),
     /// Time passed.
     Tick,
 }

@@ -27,18 +27,10 @@ impl Turn<'_> {
             return;
         };
         // One session per worker: a newer one replaces a half-open older one.
-        let older: Vec<SessionId> = self
-            .core
-            .live
-            .workers
-            .iter()
-            .filter(|(_, w)| w.worker == hello.worker)
-            .map(|(id, _)| *id)
-            .collect();
-        for session in older {
-            self.core.live.workers.remove(&session);
+        if let Some(older) = self.core.live.by_name.get(&hello.worker).copied() {
+            self.core.live.disconnect(older);
             let why = "the same worker opened another session".to_owned();
-            self.output.effects.push(Effect::Close { session, why, for_good: false });
+            self.output.effects.push(Effect::Close { session: older, why, for_good: false });
         }
         let worker = LiveWorker {
             worker: hello.worker.clone(),
@@ -50,6 +42,9 @@ impl Turn<'_> {
             draining: false,
             hello: Box::new(hello.clone()),
         };
+        // One that comes with another name over the same connection has that name now.
+        self.core.live.disconnect(session);
+        self.core.live.by_name.insert(hello.worker.clone(), session);
         self.core.live.workers.insert(session, worker);
         let timing = self.core.live.timing;
         self.send(
@@ -102,8 +97,9 @@ impl Turn<'_> {
         let Some(worker) = self.core.live.workers.get_mut(&session) else {
             return;
         };
-        worker.draining = draining;
-        worker.slots = slots.unwrap_or(worker.slots);
+        let slots = slots.unwrap_or(worker.slots);
+        self.core.live.unsettled |= (worker.draining, worker.slots) != (draining, slots);
+        (worker.draining, worker.slots) = (draining, slots);
         self.renew(session, leases);
     }
 
@@ -125,7 +121,7 @@ impl Turn<'_> {
             // A process that has ended, or that its worker takes along as it leaves, is not a loss
             // that its experiment could be the cause of.
             let running = held.stage == LeaseStage::Running && !draining;
-            let lease = LiveLease { lapses: self.now + lapses, running };
+            let lease = LiveLease { lapses: self.now + lapses, running, holder: Some(session) };
             self.core.live.leases.insert(held.lease.experiment, lease);
             if let Some(worker) = self.core.live.workers.get_mut(&session) {
                 worker.held.insert(held.lease.experiment);

@@ -8,8 +8,10 @@
 //! *Architecture Invariant:* no I/O, no clock, no randomness; nothing of search, gRPC or Python.
 
 mod apply;
+mod archive;
 mod checkpoints;
 mod completion;
+mod experiments;
 mod input;
 mod invariants;
 mod lease;
@@ -19,13 +21,17 @@ mod placement;
 mod planning;
 mod record;
 mod sharing;
+mod snapshot;
 mod state;
 mod steering;
 mod step;
 
+pub use archive::{Archive, ArchiveError, Archived, blobs_of};
+pub use experiments::Experiments;
 pub use input::{Effect, Input, Planned, PlannedExperiment, SessionId, TimeLeft};
 pub use invariants::{Audit, Violation, check};
 pub use live::{Live, LiveLease, LiveWorker, Planning, Timing};
 pub use record::{Loss, Record};
-pub use state::{Experiment, Finish, Phase, State, Status, Study};
-pub use step::{Core, Output, step};
+pub use snapshot::SnapshotError;
+pub use state::{Experiment, Finish, Keys, Phase, State, Status, Study};
+pub use step::{Core, Output, settle, step, take};

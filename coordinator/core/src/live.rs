@@ -44,6 +44,10 @@ pub struct Live {
     pub ran_on: BTreeMap<ExperimentId, WorkerId>,
     /// Studies whose time limit has begun to bind.
     pub time_left: BTreeMap<StudyId, TimeLeft>,
+    /// Connections by their workers' names; of each name there is one.
+    pub(crate) by_name: BTreeMap<WorkerId, SessionId>,
+    /// Whether something has changed that others may follow from.
+    pub(crate) unsettled: bool,
 }
 
 /// A connected worker.
@@ -74,6 +78,8 @@ pub struct LiveLease {
     pub lapses: Millis,
     /// Whether its process is known to run.
     pub running: bool,
+    /// The connection over which its worker was last heard of it.
+    pub holder: Option<SessionId>,
 }
 
 /// What planning is doing for one study.
@@ -88,19 +94,31 @@ pub enum Planning {
 impl Live {
     /// The connection of a worker's given start.
     pub(crate) fn session_of(&self, worker: &WorkerId, boot: u64) -> Option<SessionId> {
-        self.workers.iter().find(|(_, live)| &live.worker == worker && live.boot == boot).map(|(id, _)| *id)
+        let session = *self.by_name.get(worker)?;
+        self.workers.get(&session).filter(|live| live.boot == boot).map(|_| session)
+    }
+
+    /// A worker's connection ended.
+    pub(crate) fn disconnect(&mut self, session: SessionId) {
+        if let Some(worker) = self.workers.remove(&session)
+            && self.by_name.get(&worker.worker) == Some(&session)
+        {
+            self.by_name.remove(&worker.worker);
+        }
     }
 
     pub(crate) fn forget_lease(&mut self, experiment: ExperimentId) {
-        self.leases.remove(&experiment);
-        for worker in self.workers.values_mut() {
+        let holder = self.leases.remove(&experiment).and_then(|lease| lease.holder);
+        if let Some(worker) = holder.and_then(|session| self.workers.get_mut(&session)) {
             worker.held.remove(&experiment);
         }
     }
 
     pub(crate) fn dequeue(&mut self, study: &StudyId, experiment: ExperimentId) {
-        if let Some(queue) = self.queues.get_mut(study) {
-            queue.retain(|id| *id != experiment);
+        if let Some(queue) = self.queues.get_mut(study)
+            && let Some(place) = queue.iter().position(|id| *id == experiment)
+        {
+            queue.remove(place);
         }
     }
 }

@@ -3,7 +3,7 @@
 use ar_common::frames::{CoordinatorFrame, Grant, LeaseRef};
 use ar_common::{Block, ExperimentId, LeaseSeq, StudyId};
 
-use crate::input::SessionId;
+use crate::input::{Effect, SessionId};
 use crate::live::{LiveLease, LiveWorker};
 use crate::record::Record;
 use crate::sharing::Turns;
@@ -24,24 +24,17 @@ const AHEAD_MAX: u32 = 16;
 impl Turn<'_> {
     /// Asks workers to prepare the studies that have work.
     pub(crate) fn prepare_workers(&mut self) {
-        let open: Vec<(StudyId, ar_common::Digest)> = self
-            .core
-            .state
-            .studies
-            .iter()
-            .filter(|(_, study)| !study.is_finished())
-            .map(|(id, study)| (id.clone(), study.tree))
-            .collect();
-        let sessions: Vec<SessionId> = self.core.live.workers.keys().copied().collect();
-        for session in sessions {
-            for (study, tree) in &open {
-                let Some(worker) = self.core.live.workers.get_mut(&session) else {
+        let State { studies, .. } = &self.core.state;
+        let open: Vec<(&StudyId, &Study)> =
+            studies.iter().filter(|(_, s)| !s.is_finished()).map(|(id, study)| (id, &**study)).collect();
+        for (session, worker) in &mut self.core.live.workers {
+            for (id, study) in &open {
+                if worker.draining || worker.asked.contains(*id) || !study.takes(&worker.hello) {
                     continue;
-                };
-                let fits = self.core.state.studies.get(study).is_some_and(|s| s.takes(&worker.hello));
-                if !worker.draining && fits && worker.asked.insert(study.clone()) {
-                    self.send(session, CoordinatorFrame::Prepare { study: study.clone(), tree: *tree });
                 }
+                worker.asked.insert((*id).clone());
+                let frame = CoordinatorFrame::Prepare { study: (*id).clone(), tree: study.tree };
+                self.output.effects.push(Effect::Send { session: *session, frame });
             }
         }
     }
@@ -74,19 +67,20 @@ impl Turn<'_> {
 
     /// Grants waiting experiments while workers have room.
     pub(crate) fn place(&mut self) {
-        let sessions: Vec<SessionId> = self.core.live.workers.keys().copied().collect();
         let mut turns = Turns::new(&self.core.state, &self.core.live);
+        if turns.is_empty() {
+            return;
+        }
         // Round by round, so that one worker's queue is not filled before another's slot.
-        let mut progress = true;
-        while progress {
-            progress = false;
-            for session in &sessions {
-                if let Some((study, experiment)) = self.next_for(*session, &turns) {
-                    self.grant(*session, experiment);
-                    turns.took(&study);
-                    progress = true;
-                }
-            }
+        let mut sessions: Vec<SessionId> = self.core.live.workers.keys().copied().collect();
+        while !sessions.is_empty() {
+            // Who could take nothing can take nothing more once others have taken something.
+            sessions.retain(|session| {
+                let Some((study, experiment)) = self.next_for(*session, &turns) else { return false };
+                self.grant(*session, experiment);
+                turns.took(&study);
+                true
+            });
         }
     }
 
@@ -95,11 +89,13 @@ impl Turn<'_> {
         if worker.draining {
             return None;
         }
-        turns.in_order().find_map(|id| {
+        turns.in_order().find_map(|(id, ahead)| {
+            if !worker.ready.contains(id) || room(worker, ahead) == 0 {
+                return None;
+            }
             let (study, queue) = (self.core.state.studies.get(id)?, self.core.live.queues.get(id)?);
             // What it needs may have been changed since it was prepared.
-            let fits = worker.ready.contains(id) && study.takes(&worker.hello);
-            if !fits || room(worker, ahead(&self.core.state, study)) == 0 {
+            if !study.takes(&worker.hello) {
                 return None;
             }
             let mut queue = queue.iter().copied();
@@ -150,7 +146,7 @@ impl Turn<'_> {
         self.record(Record::Granted { experiment, attempt, worker: name, boot, deadline_ms });
         self.core.live.dequeue(&study, experiment);
         let lapses = self.now + self.core.live.timing.lease_ttl_ms;
-        self.core.live.leases.insert(experiment, LiveLease { lapses, running: false });
+        self.core.live.leases.insert(experiment, LiveLease { lapses, running: false, holder: Some(session) });
         if is_compared {
             self.core.live.ran_on.insert(experiment, home);
         }

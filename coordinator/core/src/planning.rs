@@ -121,14 +121,9 @@ impl Turn<'_> {
 
     /// Moves each study on when what its phase waits for has ended: sealed rows, then the final fit.
     pub(crate) fn advance_studies(&mut self) {
-        let open: Vec<StudyId> = self
-            .core
-            .state
-            .studies
-            .iter()
-            .filter(|(_, s)| !s.is_finished())
-            .map(|(id, _)| id.clone())
-            .collect();
+        let closing = |study: &Study| study.phase == Phase::Closing;
+        let open = self.core.state.studies.iter().filter(|(_, study)| closing(study));
+        let open: Vec<StudyId> = open.map(|(id, _)| id.clone()).collect();
         for id in open {
             self.advance(&id);
         }

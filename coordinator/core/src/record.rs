@@ -7,7 +7,7 @@ use ar_common::{StudySpec, Verdict, WorkerId};
 use serde::{Deserialize, Serialize};
 
 use crate::input::PlannedExperiment;
-use crate::state::Finish;
+use crate::state::{Experiment, Finish};
 
 /// One fact. Journaled as a MessagePack map with names; a kind or field is never renamed, only added.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -135,6 +135,22 @@ pub enum Record {
         study: StudyId,
         /// How.
         how: Finish,
+    },
+    /// The experiments of a study that has ended are in an archive, and here no more.
+    Archived {
+        /// Which.
+        study: StudyId,
+        /// The blob that holds them.
+        archive: Digest,
+    },
+    /// Experiments came back from an archive, as they were.
+    Recalled {
+        /// Of which study.
+        study: StudyId,
+        /// Some of them.
+        experiments: Vec<Experiment>,
+        /// Whether these are the last.
+        last: bool,
     },
 }
 

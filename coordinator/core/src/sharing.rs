@@ -25,6 +25,8 @@ struct Standing {
     weight: f64,
     most: Option<u32>,
     out: u32,
+    /// Grants ahead per slot.
+    ahead: u32,
 }
 
 impl Standing {
@@ -41,7 +43,8 @@ impl Turns {
                 let study = state.studies.get(id).filter(|study| !study.paused)?;
                 let share = &study.spec.limits.share;
                 let (priority, weight, most) = (share.priority, weight(share), share.most);
-                Some(Standing { study: id.clone(), priority, weight, most, out: 0 })
+                let ahead = ahead(state, study);
+                Some(Standing { study: id.clone(), priority, weight, most, out: 0, ahead })
             })
             .collect();
         // Most of the time there is one study, and nothing to count.
@@ -64,9 +67,15 @@ impl Turns {
         });
     }
 
-    /// Those that may have more, the next one first.
-    pub(crate) fn in_order(&self) -> impl Iterator<Item = &StudyId> {
-        self.0.iter().filter(|turn| turn.most.is_none_or(|most| turn.out < most)).map(|turn| &turn.study)
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Those that may have more, with how many of each are granted ahead per slot; the next one first.
+    pub(crate) fn in_order(&self) -> impl Iterator<Item = (&StudyId, u32)> {
+        let more = self.0.iter().filter(|turn| turn.most.is_none_or(|most| turn.out < most));
+        more.map(|turn| (&turn.study, turn.ahead))
     }
 
     /// One more of a study is out.
@@ -151,10 +160,12 @@ impl Turn<'_> {
 
     /// How many more experiments the workers could take of all studies together.
     fn room(&self) -> usize {
-        let open = |id: &StudyId| self.core.state.studies.get(id).filter(|study| !study.is_finished());
+        let open = self.core.state.studies.iter().filter(|(_, study)| !study.is_finished());
+        let open: BTreeMap<&StudyId, u32> =
+            open.map(|(id, study)| (id, ahead(&self.core.state, study))).collect();
         let room = |worker: &crate::live::LiveWorker| {
-            let most = worker.ready.iter().filter_map(open).map(|study| ahead(&self.core.state, study)).max();
-            most.map_or(0, |ahead| crate::placement::room(worker, ahead))
+            let most = worker.ready.iter().filter_map(|id| open.get(id)).max();
+            most.map_or(0, |ahead| crate::placement::room(worker, *ahead))
         };
         let workers = self.core.live.workers.values().filter(|worker| !worker.draining);
         workers.map(room).fold(0, usize::saturating_add)

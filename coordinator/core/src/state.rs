@@ -1,11 +1,15 @@
 //! The state: the fold of the journal.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use ar_common::{Attempt, Block, Budget, Config, Digest, Epoch, ExperimentId, ExperimentKey, LeaseSeq};
 use ar_common::{Limits, Measures, Outcome, Race, Seq, Space, StudyId, StudySpec, Verdict, WorkerId};
 use ar_common::{Member, Mode};
 use serde::{Deserialize, Serialize};
+
+use crate::archive::Archived;
+use crate::experiments::Experiments;
 
 /// Everything that the journal says. Two coordinators that folded the same records hold equal states.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -17,9 +21,9 @@ pub struct State {
     /// The reign that the journal is in.
     pub epoch: Epoch,
     /// Studies by identity.
-    pub studies: BTreeMap<StudyId, Study>,
-    /// Experiments; the one with id `n` stands at `n - 1`.
-    pub experiments: Vec<Experiment>,
+    pub studies: BTreeMap<StudyId, Arc<Study>>,
+    /// Experiments by number.
+    pub experiments: Experiments,
     /// How many results were refused.
     pub refused: u64,
 }
@@ -46,8 +50,9 @@ pub struct Study {
     /// evaluations, so as many as make one are one more that may be planned.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub folds_saved: u64,
-    /// What was ever planned, by which duplicates are told.
-    pub keys: BTreeSet<ExperimentKey>,
+    /// What was ever planned, by which duplicates are told. It follows from the experiments, so it is not written.
+    #[serde(skip)]
+    pub keys: Keys,
     /// The answer, once the search has ended.
     pub verdict: Option<Verdict>,
     /// How often the sealed rows were opened; above 1 the last score is no longer unseen.
@@ -58,6 +63,9 @@ pub struct Study {
     /// Somebody wants it to wait: nothing is planned or granted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub paused: bool,
+    /// Where its experiments are, if they are here no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archived: Option<Box<Archived>>,
 }
 
 /// How far a study is.
@@ -119,6 +127,25 @@ pub struct Experiment {
     pub expected_gain: Option<f64>,
 }
 
+/// Keys of experiments, by their fingerprints.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Keys(BTreeSet<u128>);
+
+impl Keys {
+    /// Whether this one is among them.
+    pub fn contains(&self, key: &ExperimentKey) -> bool {
+        self.0.contains(&key.fingerprint())
+    }
+
+    pub(crate) fn insert(&mut self, key: &ExperimentKey) {
+        self.0.insert(key.fingerprint());
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
 fn is_zero(count: &u64) -> bool {
     *count == 0
 }
@@ -151,15 +178,24 @@ pub enum Status {
 }
 
 impl State {
+    /// The incarnation after this one, with random bits: above it, as long as there is a number above it, so that the tokens of
+    /// an experiment's leases rise.
+    pub fn next_incarnation(before: u64, random: u32) -> u64 {
+        before.checked_add(1 + u64::from(random)).unwrap_or(u64::from(random))
+    }
+
+    /// A study, to be changed. Whoever has a copy of the state keeps it as it was.
+    pub(crate) fn study_mut(&mut self, id: &StudyId) -> Option<&mut Study> {
+        self.studies.get_mut(id).map(Arc::make_mut)
+    }
+
     /// The experiment with this number.
     pub fn experiment(&self, id: ExperimentId) -> Option<&Experiment> {
-        let index = usize::try_from(id.0).ok()?.checked_sub(1)?;
-        self.experiments.get(index)
+        self.experiments.get(id)
     }
 
     pub(crate) fn experiment_mut(&mut self, id: ExperimentId) -> Option<&mut Experiment> {
-        let index = usize::try_from(id.0).ok()?.checked_sub(1)?;
-        self.experiments.get_mut(index)
+        self.experiments.get_mut(id)
     }
 
     /// The experiments of a study in the order in which they were planned.
@@ -169,7 +205,7 @@ impl State {
 
     /// The number that the next experiment gets.
     pub fn next_experiment(&self) -> ExperimentId {
-        ExperimentId(self.experiments.len() as u64 + 1)
+        ExperimentId(self.experiments.given() + 1)
     }
 
     /// A hash of the whole state; equal for equal folds (invariant I6).
@@ -288,6 +324,11 @@ impl Experiment {
             Status::Done { outcome, .. } => Some(outcome),
             _ => None,
         }
+    }
+
+    /// By what it is told from the others of its study.
+    pub fn key(&self) -> ExperimentKey {
+        ExperimentKey { config: self.config.clone(), block: self.block, members: self.members.clone() }
     }
 
     /// Whether it runs this: an ensemble if there are members, else the configuration.

@@ -5,7 +5,7 @@ use ar_common::{Budget, Digest, ExperimentId, LeaseSeq, StudyId, StudySpec};
 
 use crate::input::{SessionId, TimeLeft};
 use crate::record::Record;
-use crate::state::{Experiment, Finish, Phase, Status, Study};
+use crate::state::{Experiment, Finish, Phase, Status};
 use crate::step::Turn;
 
 impl Turn<'_> {
@@ -13,6 +13,8 @@ impl Turn<'_> {
         let study = spec.id();
         match self.core.state.studies.get(&study) {
             None => self.record(Record::Submitted { study, spec, tree }),
+            // Its experiments are to be taken back first.
+            Some(known) if known.archived.is_some() => {}
             Some(known) => {
                 // What a study that has ended has spent is not taken back; one that runs is held to
                 // what is asked for now.
@@ -78,7 +80,7 @@ impl Turn<'_> {
 
     /// Ends a study without a verdict.
     pub(crate) fn call_off(&mut self, study: &StudyId) {
-        if self.core.state.studies.get(study).is_none_or(Study::is_finished) {
+        if self.core.state.studies.get(study).is_none_or(|study| study.is_finished()) {
             return;
         }
         self.core.live.planning.remove(study);

@@ -30,7 +30,7 @@ impl Core {
     /// A core over a replayed state. Each lease that the journal holds gets a fresh ttl, so that
     /// workers that outlived the former coordinator can come back with what they run.
     pub fn new(state: State, timing: Timing, now: Millis) -> Self {
-        let mut live = Live { timing, ..Live::default() };
+        let mut live = Live { timing, unsettled: true, ..Live::default() };
         for experiment in &state.experiments {
             match &experiment.status {
                 Status::Queued => {
@@ -38,7 +38,8 @@ impl Core {
                 }
                 Status::Leased { .. } => {
                     // Whether its process ran is not known; a quarantine must not rest on a guess.
-                    let lease = crate::LiveLease { lapses: now + timing.lease_ttl_ms, running: false };
+                    let lease =
+                        crate::LiveLease { lapses: now + timing.lease_ttl_ms, running: false, holder: None };
                     live.leases.insert(experiment.id, lease);
                 }
                 Status::Done { .. } => {}
@@ -50,9 +51,31 @@ impl Core {
 
 /// Takes one input at `now` and returns what follows from it.
 pub fn step(core: &mut Core, input: Input, now: Millis) -> Output {
+    let mut output = take(core, input, now);
+    let settled = settle(core, now);
+    output.records.extend(settled.records);
+    output.effects.extend(settled.effects);
+    output
+}
+
+/// The first half of [`step()`]: what the input itself says. Of many that came together the second half is done once, with
+/// [`settle()`], since it looks at all studies and workers.
+pub fn take(core: &mut Core, input: Input, now: Millis) -> Output {
     let mut turn = Turn { core, now, output: Output::default() };
+    // A heartbeat that tells nothing new sets nothing free.
+    turn.core.live.unsettled |= !matches!(input, Input::Heartbeat { .. } | Input::Started { .. });
     turn.take(input);
-    turn.settle();
+    turn.core.live.unsettled |= !turn.output.records.is_empty();
+    turn.output
+}
+
+/// The second half of [`step()`]: studies move on, capacity is filled, plans are asked for. Where nothing has changed since the
+/// last time, nothing is done.
+pub fn settle(core: &mut Core, now: Millis) -> Output {
+    let mut turn = Turn { core, now, output: Output::default() };
+    if std::mem::take(&mut turn.core.live.unsettled) {
+        turn.settle();
+    }
     turn.output
 }
 
@@ -93,7 +116,7 @@ impl Turn<'_> {
                 self.completed(session, lease, outcome, digest);
             }
             Input::Disconnected { session } => {
-                self.core.live.workers.remove(&session);
+                self.core.live.disconnect(session);
             }
             Input::Planned { study, as_of, plan } => self.planned(&study, as_of, plan),
             Input::SearchTimeOver { study } => {
@@ -103,6 +126,8 @@ impl Turn<'_> {
             Input::TimeOver { study } => self.time_over(&study),
             Input::Pause { study, paused } => self.pause(&study, paused),
             Input::Cancel { study } => self.call_off(&study),
+            Input::Archive { study, archive, as_of } => self.archive(&study, archive, as_of),
+            Input::Recall(archive) => self.recall(archive),
             Input::Tick => self.lapse(),
         }
     }

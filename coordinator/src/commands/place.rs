@@ -1,7 +1,7 @@
 //! The folder of a coordinator: the store, the tokens, the worker's folder.
 //!
 //! ```text
-//! OUT/store/     journal, lock, blobs/, tokens/, worker/, coordinator.log
+//! OUT/store/     journal, snapshots/, lock, blobs/, tokens/, worker/, coordinator.log
 //! OUT/NAME-ID/   results of one study
 //! OUT/failed/    folders of failed runs, where they are to be kept
 //! ```
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use ar_net::{Access, BlobError, BlobStore, TokenError, durable};
 
-use crate::journal::{JournalError, RedbJournal};
+use crate::journal::{JournalError, RedbJournal, Snapshots};
 use crate::results;
 
 /// Why a folder cannot be used.
@@ -64,5 +64,12 @@ impl Place {
     /// Opens the journal, which takes the store's lock.
     pub(crate) fn journal(&self) -> Result<RedbJournal, JournalError> {
         RedbJournal::open(&self.store, rand::random())
+    }
+
+    /// Where the journal's snapshots are kept, one after so many records at least.
+    pub(crate) fn snapshots(&self, every: Option<u64>) -> Snapshots {
+        let mut snapshots = Snapshots::of(&self.store);
+        snapshots.every = every.unwrap_or(snapshots.every);
+        snapshots
     }
 }

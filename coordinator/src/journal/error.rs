@@ -42,6 +42,47 @@ pub enum JournalError {
         /// What is wrong.
         what: String,
     },
+    /// The state that the journal begins with cannot be read.
+    #[error(
+        "the snapshot {} cannot be used: {what}; the records before it are gone, so restore a backup of the whole folder {}",
+        file.display(), store(file).display()
+    )]
+    Snapshot {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The store went elsewhere.
+    #[error(
+        "the store in {} was moved to {to}; start the coordinator on that, or remove {} if that one is lost",
+        dir.display(), dir.join("moved-to").display()
+    )]
+    Moved {
+        /// Where it was.
+        dir: PathBuf,
+        /// Where it is.
+        to: String,
+    },
+    /// There is one where a new one was to be made.
+    #[error("there is a store in {} already, so nothing was moved; name another folder with --out, or move that one aside", dir.display())]
+    Occupied {
+        /// Where.
+        dir: PathBuf,
+    },
+    /// The store went from etcd elsewhere.
+    #[error(
+        "the store in {} was moved to {to}; start the coordinator on that, or remove the key {key} if that one is lost",
+        place.display()
+    )]
+    MovedFromEtcd {
+        /// Where it was.
+        place: PathBuf,
+        /// What says so.
+        key: String,
+        /// Where it is.
+        to: String,
+    },
     /// What etcd holds cannot be read in full.
     #[error(
         "the journal in {} is damaged at record {seq}: {what}; stop all coordinators and restore a snapshot of \
@@ -129,6 +170,10 @@ fn now(leader: Option<&str>) -> String {
 
 fn at(seq: Option<Seq>) -> String {
     seq.map(|seq| format!(" at record {seq}")).unwrap_or_default()
+}
+
+fn store(snapshot: &Path) -> &Path {
+    folder(folder(snapshot))
 }
 
 fn folder(file: &Path) -> &Path {

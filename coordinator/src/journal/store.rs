@@ -12,12 +12,17 @@ use redb::{Builder, Database, Durability, ReadableDatabase, ReadableTable, Table
 use super::envelope::{self, Unreadable};
 use super::error::JournalError;
 use super::quiet::quietly;
-use super::{Entry, files};
+use super::{Entry, Pointer, files};
 
 pub(super) const NAME: &str = "journal.redb";
 /// Where a new store is made, so that one under its own name is always whole.
 pub(super) const UNFINISHED: &str = "journal.redb.new";
 pub(super) const RECORDS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("records");
+/// One row: which snapshot a replay begins with.
+const SNAPSHOT: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("snapshot");
+const POINTER: &str = "pointer";
+/// Records that are removed in one transaction.
+const SLICE: u64 = 4096;
 /// Pages kept in memory. Records are read once, at the start, and written at the end of one tree.
 const CACHE: usize = 16 << 20;
 const MAGIC: &[u8; 4] = b"redb";
@@ -64,8 +69,8 @@ impl Batch {
 }
 
 impl Store {
-    /// Makes the store in `dir` with its first record; it is there whole, or not at all.
-    pub(super) fn make(dir: &Path, first: &Record) -> Result<(), JournalError> {
+    /// Makes the store in `dir` with its first record, which follows the snapshot if there is one; it is there whole, or not at all.
+    pub(super) fn make(dir: &Path, snapshot: Option<&Pointer>, first: &Record) -> Result<(), JournalError> {
         let (path, done) = (dir.join(UNFINISHED), dir.join(NAME));
         let io = |error| JournalError::io("make", &done, error);
         // Left by a process that ended while it made the store: nothing in it was acknowledged.
@@ -77,7 +82,9 @@ impl Store {
         let database = FileBackend::new(file).and_then(|file| Builder::new().create_with_backend(file));
         let database = database.map_err(|e| JournalError::redb("make", &done, e.into()))?;
         let store = Self { database, file: path.clone() };
-        store.write(&Batch::new(Seq(1), std::slice::from_ref(first))?)?;
+        snapshot.map(|snapshot| store.point(snapshot)).transpose()?;
+        let seq = snapshot.map_or(Seq(0), |snapshot| snapshot.seq).next();
+        store.write(&Batch::new(seq, std::slice::from_ref(first))?)?;
         store.database.close().map_err(|e| JournalError::redb("make", &done, e.into()))?;
         fs::rename(&path, &done).map_err(io)?;
         files::sync_dir(dir).map_err(io)
@@ -129,19 +136,75 @@ impl Store {
         self.guard("write", write)
     }
 
-    /// Visits every record in order, and returns the position of the last one.
-    pub(super) fn each(&self, visit: &mut dyn FnMut(Entry)) -> Result<Seq, JournalError> {
+    /// Which snapshot a replay begins with.
+    pub(super) fn snapshot(&self) -> Result<Option<Pointer>, JournalError> {
+        let read = || -> Result<Option<Vec<u8>>, redb::Error> {
+            match self.database.begin_read()?.open_table(SNAPSHOT) {
+                Ok(table) => Ok(table.get(POINTER)?.map(|bytes| bytes.value().to_vec())),
+                Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+                Err(error) => Err(error.into()),
+            }
+        };
+        let bytes = self.guard("read", read)?;
+        let wrong = |what| JournalError::damaged(&self.file, format!("the name of its snapshot: {what}"));
+        bytes.map(|bytes| Pointer::from_bytes(&bytes).map_err(wrong)).transpose()
+    }
+
+    /// From now on a replay begins with this one.
+    pub(super) fn point(&self, pointer: &Pointer) -> Result<(), JournalError> {
+        let write = || -> Result<(), redb::Error> {
+            let mut transaction = self.database.begin_write()?;
+            transaction.set_durability(Durability::Immediate)?;
+            transaction.open_table(SNAPSHOT)?.insert(POINTER, &*pointer.to_bytes())?;
+            Ok(transaction.commit()?)
+        };
+        self.guard("write", write)
+    }
+
+    /// Removes some records up to this one, but never the last of all. Whether there are more.
+    pub(super) fn trim(&self, upto: Seq) -> Result<bool, JournalError> {
+        let remove = || -> Result<bool, redb::Error> {
+            let mut transaction = self.database.begin_write()?;
+            // Should it be lost, it is done again.
+            transaction.set_durability(Durability::None)?;
+            let mut table = transaction.open_table(RECORDS)?;
+            let first = table.first()?.map(|(seq, _)| seq.value());
+            let last = table.last()?.map(|(seq, _)| seq.value());
+            let (Some(first), Some(last)) = (first, last) else { return Ok(false) };
+            let end = (upto.0 + 1).min(last);
+            let until = end.min(first + SLICE);
+            if first < until {
+                table.retain_in(first..until, |_, _| false)?;
+            }
+            drop(table);
+            transaction.commit()?;
+            Ok(until < end)
+        };
+        self.guard("write", remove)
+    }
+
+    /// Visits every record after this one in order, and returns the position of the last one.
+    pub(super) fn each(&self, after: Seq, visit: &mut dyn FnMut(Entry)) -> Result<Seq, JournalError> {
+        // Without a snapshot nothing may stand before the first record either.
+        let from = if after == Seq(0) { 0 } else { after.next().0 };
         let open = || -> Result<Rows, redb::Error> {
-            Ok(self.database.begin_read()?.open_table(RECORDS)?.range::<u64>(..)?)
+            Ok(self.database.begin_read()?.open_table(RECORDS)?.range::<u64>(from..)?)
         };
         let mut rows = self.guard("read", open)?;
-        let mut last = Seq(0);
+        let mut last = after;
         // The visitor runs outside: its panics are its own.
         while let Some(entry) = self.next(&mut rows, last.next())? {
             last = entry.seq;
             visit(entry);
         }
         Ok(last)
+    }
+
+    /// Visits the position of every record that is there.
+    #[cfg(test)]
+    pub(super) fn each_row(&self, visit: &mut dyn FnMut(u64)) {
+        let table = self.database.begin_read().unwrap().open_table(RECORDS).unwrap();
+        table.range::<u64>(..).unwrap().for_each(|row| visit(row.unwrap().0.value()));
     }
 
     fn next(&self, rows: &mut Rows, seq: Seq) -> Result<Option<Entry>, JournalError> {

@@ -1,10 +1,11 @@
 //! How fast the journal in etcd takes batches, on one node and on three, all on this machine.
 
+use std::path::Path;
 use std::time::Instant;
 
 use ar_common::{Attempt, ExperimentId, Seq};
 use ar_coordinator::election::{Candidate, ElectionSettings};
-use ar_coordinator::journal::{EtcdJournal, Journal};
+use ar_coordinator::journal::{EtcdJournal, Journal, Snapshots};
 use ar_core::Record;
 use ar_tests::etcd::Nodes;
 use ar_tests::figures::Figures;
@@ -38,7 +39,9 @@ async fn measure(args: &Args, figures: &Figures, count: usize) {
     let etcd = nodes.connect().await;
     let mut candidate = Candidate::new(&etcd, ElectionSettings::new("http://bench"));
     let leadership = candidate.campaign().await.expect("it is elected");
-    let mut journal = EtcdJournal::open(&etcd, &leadership, None).await.expect("it opens");
+    let mut journal = EtcdJournal::open(&etcd, &leadership, &Snapshots::of(Path::new("unused")), None)
+        .await
+        .expect("it opens");
     let began = Instant::now();
     for batch in 0..args.batches {
         let first = 1 + batch * args.records;

@@ -69,8 +69,8 @@ proptest! {
         let journal = &world.ledger.journal;
         for cut in cuts {
             let (before, after) = journal.split_at(cut.index(journal.len() + 1));
-            let snapshot = rmp_serde::to_vec_named(&fold(State::default(), before)).unwrap();
-            let replayed = fold(rmp_serde::from_slice(&snapshot).unwrap(), after);
+            let snapshot = fold(State::default(), before).to_snapshot();
+            let replayed = fold(State::from_snapshot(&snapshot).unwrap(), after);
             prop_assert_eq!(&replayed, world.state());
             prop_assert_eq!(replayed.hash(), world.state().hash());
         }

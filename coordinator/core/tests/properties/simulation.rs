@@ -343,7 +343,7 @@ impl Simulation {
     }
 
     fn is_over(&self) -> bool {
-        let finished = self.world.state().studies.values().all(ar_core::Study::is_finished);
+        let finished = self.world.state().studies.values().all(|study| study.is_finished());
         finished && self.workers.iter().all(|worker| worker.spool.is_empty() && worker.held.is_empty())
     }
 

@@ -1,5 +1,6 @@
 //! One promise per test.
 
+mod archives;
 mod checkpoints;
 mod closing;
 mod ensembles;
@@ -66,6 +67,8 @@ fn kinds(records: &[Record]) -> Vec<&'static str> {
         Record::SealedOpened { .. } => "SealedOpened",
         Record::Paused { .. } => "Paused",
         Record::Finished { .. } => "Finished",
+        Record::Archived { .. } => "Archived",
+        Record::Recalled { .. } => "Recalled",
     };
     records.iter().map(kind).collect()
 }

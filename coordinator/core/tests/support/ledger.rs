@@ -78,8 +78,11 @@ impl Ledger {
                 spent,
                 "the core counts another number of folds"
             );
-            let best =
-                core.state.best(&core.state.studies[id]).map(|(experiment, score)| (experiment.id, score));
+            let study = &core.state.studies[id];
+            let best = match &study.archived {
+                Some(archived) => archived.best.as_ref().map(|(id, _, score)| (*id, *score)),
+                None => core.state.best(study).map(|(experiment, score)| (experiment.id, score)),
+            };
             assert_eq!(best, account.best, "I5: best is not the fold of the Done records");
         }
         if self.journal.len().is_multiple_of(8) {

@@ -17,6 +17,7 @@ use super::output::{Console, complain, say};
 use super::place::{Place, PlaceError};
 use super::show::{self, Slots};
 use crate::actor::{self, ActorError, Ended, Handle};
+use crate::archive::{self, ArchivingError};
 use crate::cli::RunArgs;
 use crate::exit::Exit;
 use crate::intake::{self, Intake, IntakeError, Subject};
@@ -46,6 +47,8 @@ enum RunError {
     Gpus(#[from] TooFewGpus),
     #[error(transparent)]
     Journal(#[from] JournalError),
+    #[error(transparent)]
+    Archive(#[from] ArchivingError),
     #[error(transparent)]
     Actor(#[from] ActorError),
     #[error("{0}")]
@@ -156,7 +159,7 @@ async fn carry_out(on: &Conditions<'_>, intake: &Intake) -> Result<Exit, RunErro
     let tree = intake.store(&place.blobs)?;
     let study = intake.spec.id();
     let mut journal = place.journal()?;
-    let known = journal.replay()?;
+    let known = archive::whole(journal.replay()?, &study, &place.blobs)?;
     let rows = intake.rows();
     let tell = |state: &State| report(on, console, &place, state, &study, rows);
     if is_answered(&known, &study, intake) {
@@ -165,6 +168,7 @@ async fn carry_out(on: &Conditions<'_>, intake: &Intake) -> Result<Exit, RunErro
         return tell(&known);
     }
     let coordinator = Coordinator::start(Box::new(journal), &place).await?;
+    archive::recall(&coordinator.handle, &place.blobs, study.clone()).await?;
     let (state, events) = coordinator.handle.watch().await?;
     coordinator.handle.input(Input::Submit { spec: Box::new(intake.spec.clone()), tree }).await?;
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ar_common::{Seq, StudyId};
@@ -9,6 +10,7 @@ use ar_core::{Input, State, Study};
 use tokio::time::Instant;
 
 use crate::actor::{Ended, Handle};
+use crate::archive::{self, ArchivingError};
 use crate::commands::place::Place;
 use crate::publish::Publisher;
 
@@ -33,10 +35,14 @@ pub(super) struct Keeper {
     out: PathBuf,
     blobs: ar_net::BlobStore,
     seen: Seq,
+    /// Since when each study that has ended is as it is.
+    resting: BTreeMap<StudyId, (Seq, Instant)>,
+    /// How long it is to be so before its experiments are archived.
+    archive_after: Duration,
 }
 
 impl Keeper {
-    pub(super) fn new(handle: &Handle, place: &Place, out: PathBuf) -> Self {
+    pub(super) fn new(handle: &Handle, place: &Place, out: PathBuf, archive_after: Duration) -> Self {
         Self {
             handle: handle.clone(),
             clocks: BTreeMap::new(),
@@ -44,6 +50,8 @@ impl Keeper {
             out,
             blobs: place.blobs.clone(),
             seen: Seq(0),
+            resting: BTreeMap::new(),
+            archive_after,
         }
     }
 
@@ -54,6 +62,7 @@ impl Keeper {
             look.tick().await;
             self.look_at_clocks().await?;
             self.publish().await?;
+            self.archive().await?;
         }
     }
 
@@ -69,7 +78,7 @@ impl Keeper {
     async fn look_at_clocks(&mut self) -> Result<(), Ended> {
         let limited = self.handle.ask(|state, live| {
             let open = state.studies.iter().filter(|(_, study)| !study.is_finished());
-            let limit = |(id, study): (&StudyId, &Study)| {
+            let limit = |(id, study): (&StudyId, &Arc<Study>)| {
                 let limit = Duration::try_from_secs_f64(study.spec.limits.study_seconds?).ok()?;
                 Some((id.clone(), (limit, live.workers.values().any(|worker| worker.ready.contains(id)))))
             };
@@ -113,6 +122,33 @@ impl Keeper {
             let new = || Publisher::new(out, blobs, id.clone(), None);
             let publisher = self.publishers.entry(id.clone()).or_insert_with(new);
             publisher.offer(&state).await;
+        }
+        Ok(())
+    }
+
+    /// Archives studies that ended a while ago, once their results are written.
+    async fn archive(&mut self) -> Result<(), Ended> {
+        let ended = self.handle.ask(|state, _| {
+            let ended =
+                state.studies.iter().filter(|(_, study)| study.is_finished() && study.archived.is_none());
+            ended.map(|(id, study)| (id.clone(), study.last_done)).collect::<BTreeMap<_, _>>()
+        });
+        let ended = ended.await?;
+        self.resting.retain(|study, (since, _)| ended.get(study) == Some(since));
+        let now = Instant::now();
+        for (study, last_done) in ended {
+            let (_, began) = *self.resting.entry(study.clone()).or_insert((last_done, now));
+            let written = self.publishers.get(&study).is_none_or(Publisher::is_idle);
+            if now.saturating_duration_since(began) < self.archive_after || !written {
+                continue;
+            }
+            // Should it fail, it is tried again after as long.
+            self.resting.insert(study.clone(), (last_done, now));
+            match archive::archive(&self.handle, &self.blobs, study).await {
+                Err(ArchivingError::Ended(ended)) => return Err(ended),
+                Err(error) => tracing::warn!(%error, "a study that has ended cannot be archived"),
+                Ok(()) => {}
+            }
         }
         Ok(())
     }

@@ -139,7 +139,7 @@ async fn lead(
     let (handle, actor) = actor::start(journal, timing(args)).await?;
     doors.lead(&handle, place);
     tell(place, url);
-    let mut keeper = Keeper::new(&handle, place, args.out.clone());
+    let mut keeper = Keeper::new(&handle, place, args.out.clone(), args.archive_after);
     let ended = tokio::select! {
         ended = keeper.keep() => ended.map_err(ServeError::from),
         why = reign::lost(leadership.as_ref()) => Err(ServeError::Deposed(why)),

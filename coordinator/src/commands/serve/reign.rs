@@ -34,7 +34,12 @@ pub(super) async fn begin(
     leader: watch::Sender<Option<Leader>>,
 ) -> Result<Elected, ServeError> {
     if args.etcd.is_empty() {
-        return Ok(Elected { journal: Box::new(place.journal()?), leadership: None });
+        let journal = place.journal()?;
+        let journal = match args.snapshot_every {
+            Some(records) => journal.with_snapshot_every(records),
+            None => journal,
+        };
+        return Ok(Elected { journal: Box::new(journal), leadership: None });
     }
     let mut etcd = Etcd::connect(settings(args)?).await?;
     let name = name_of(&place.folder())?;
@@ -57,12 +62,13 @@ pub(super) async fn begin(
         }
     });
     say("standing  by for the election");
-    let mut follower = Follower::new(&etcd);
+    let snapshots = place.snapshots(args.snapshot_every);
+    let mut follower = Follower::new(&etcd, &snapshots);
     let elected = candidate.stand_by(&mut follower).await;
     telling.abort();
     let leadership = elected?;
     tracing::info!(epoch = leadership.epoch().0, "elected");
-    let journal = EtcdJournal::open(&etcd, &leadership, Some(follower)).await?;
+    let journal = EtcdJournal::open(&etcd, &leadership, &snapshots, Some(follower)).await?;
     Ok(Elected { journal: Box::new(journal), leadership: Some(leadership) })
 }
 

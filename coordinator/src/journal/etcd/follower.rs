@@ -10,7 +10,7 @@ use etcd_client::{Client, GetOptions, WatchOptions};
 use super::batch::{Head, Joiner};
 use crate::etcd::Etcd;
 use crate::journal::envelope::Unreadable;
-use crate::journal::{Entry, JournalError};
+use crate::journal::{Entry, JournalError, Pointer, Snapshots};
 
 /// Keys in one answer; each is under 1 MiB.
 const PAGE: i64 = 64;
@@ -66,6 +66,54 @@ pub(super) async fn read(
     Ok(())
 }
 
+/// Reads which snapshot a replay begins with.
+pub(super) async fn pointer(etcd: &mut Etcd) -> Result<Option<Pointer>, JournalError> {
+    let answer = etcd.get(etcd.keys.snapshot(), None).await?;
+    let Some(key) = answer.kvs().first() else { return Ok(None) };
+    let damaged =
+        |what| wrong(etcd, Seq(0), Unreadable::Damaged(format!("the name of its snapshot: {what}")));
+    Pointer::from_bytes(key.value()).map(Some).map_err(damaged)
+}
+
+/// Brings a state to `last`: from the snapshot if that is newer than what the state has seen, then record by record. A leader may
+/// shorten the journal meanwhile; then it is the newer snapshot that goes on.
+pub(super) async fn fold(
+    etcd: &mut Etcd,
+    snapshots: &Snapshots,
+    state: &mut State,
+    last: Seq,
+) -> Result<(), JournalError> {
+    let mut begun = None;
+    loop {
+        let pointer = pointer(etcd).await?;
+        let read = match pointer.as_ref().filter(|pointer| pointer.seq > state.seq) {
+            Some(pointer) => load(snapshots, pointer).await.map(|loaded| *state = loaded),
+            None => Ok(()),
+        };
+        let read = match read {
+            Ok(()) if state.seq >= last => Ok(()),
+            Ok(()) => read_on(etcd, state, last).await,
+            failed => failed,
+        };
+        // What is missing may have gone rightly since: then the name of the snapshot is another one.
+        if read.is_ok() || pointer == begun && begun.is_some() || pointer.is_none() {
+            return read;
+        }
+        begun = pointer;
+    }
+}
+
+async fn read_on(etcd: &mut Etcd, state: &mut State, last: Seq) -> Result<(), JournalError> {
+    read(etcd, state.seq, last, &mut |entry| state.apply(&entry.record)).await
+}
+
+async fn load(snapshots: &Snapshots, pointer: &Pointer) -> Result<State, JournalError> {
+    let (snapshots, pointer) = (snapshots.clone(), pointer.clone());
+    let stopped = snapshots.folder.clone();
+    let loading = tokio::task::spawn_blocking(move || snapshots.load(&pointer));
+    loading.await.unwrap_or(Err(JournalError::Stopped { dir: stopped }))
+}
+
 pub(super) fn wrong(etcd: &Etcd, seq: Seq, why: Unreadable) -> JournalError {
     let place = etcd.keys.place();
     match why {
@@ -78,13 +126,14 @@ pub(super) fn wrong(etcd: &Etcd, seq: Seq, why: Unreadable) -> JournalError {
 #[derive(Debug)]
 pub struct Follower {
     etcd: Etcd,
+    snapshots: Snapshots,
     state: State,
 }
 
 impl Follower {
-    /// One that has read nothing yet.
-    pub fn new(etcd: &Etcd) -> Self {
-        Self { etcd: etcd.clone(), state: State::default() }
+    /// One that has read nothing yet; snapshots are where all coordinators keep them.
+    pub fn new(etcd: &Etcd, snapshots: &Snapshots) -> Self {
+        Self { etcd: etcd.clone(), snapshots: snapshots.clone(), state: State::default() }
     }
 
     /// The fold of what it has read.
@@ -103,8 +152,7 @@ impl Follower {
     /// When it cannot be read in full.
     pub async fn catch_up(&mut self) -> Result<(), JournalError> {
         let last = head(&mut self.etcd).await?.last;
-        let state = &mut self.state;
-        read(&mut self.etcd, state.seq, last, &mut |entry| state.apply(&entry.record)).await
+        fold(&mut self.etcd, &self.snapshots, &mut self.state, last).await
     }
 
     /// Reads on for ever. It may be dropped at any time: a batch is folded whole or not at all.

@@ -12,15 +12,20 @@ mod follower;
 
 use ar_common::{Epoch, Seq};
 use ar_core::{Record, State};
-use etcd_client::{Compare, CompareOp, DeleteOptions, KeyValue, Txn, TxnOp, TxnOpResponse, TxnResponse};
+use etcd_client::{
+    Compare, CompareOp, DeleteOptions, GetOptions, KeyValue, Txn, TxnOp, TxnOpResponse, TxnResponse,
+};
 
 use super::envelope::Unreadable;
-use super::{BoxFuture, Entry, Journal, JournalError};
+use super::{BoxFuture, Entry, Journal, JournalError, Pointer, Snapshots};
 use crate::election::{Leadership, Lost};
 use crate::etcd::{self, Etcd};
 use batch::{Batch, Head};
 pub use follower::Follower;
-use follower::{Found, head, read, wrong};
+use follower::{Found, fold, head, pointer, read, wrong};
+
+/// Keys that are removed in one transaction.
+const SLICE: i64 = 256;
 
 /// The journal of a cluster, for as long as this coordinator leads it.
 #[derive(Debug)]
@@ -29,6 +34,9 @@ pub struct EtcdJournal {
     epoch: Epoch,
     lost: Lost,
     head: Found,
+    snapshots: Snapshots,
+    /// The last record of the snapshot that a replay begins with.
+    snapshot: Seq,
     /// What was read while standing by; the next replay goes on from there.
     warm: Option<Follower>,
     stopped: bool,
@@ -42,6 +50,7 @@ impl EtcdJournal {
     pub async fn open(
         etcd: &Etcd,
         leadership: &Leadership,
+        snapshots: &Snapshots,
         warm: Option<Follower>,
     ) -> Result<Self, JournalError> {
         let mut journal = Self {
@@ -49,6 +58,8 @@ impl EtcdJournal {
             epoch: leadership.epoch(),
             lost: leadership.watch(),
             head: Found { last: Seq(0), revision: 0 },
+            snapshots: snapshots.clone(),
+            snapshot: Seq(0),
             warm,
             stopped: false,
         };
@@ -57,7 +68,77 @@ impl EtcdJournal {
         let (from, end) = (journal.etcd.keys.from(journal.head.last.next()), journal.etcd.keys.end());
         let rest = TxnOp::delete(from, Some(DeleteOptions::new().with_range(end)));
         journal.write(vec![rest], None).await?;
+        let lost = journal.lost.clone();
+        let named = or_lost(lost.clone(), pointer(&mut journal.etcd)).await?;
+        journal.snapshot = named.map_or(Seq(0), |pointer| pointer.seq);
+        or_lost(lost, journal.check_place()).await?;
         Ok(journal)
+    }
+
+    /// Refuses a store that was moved elsewhere.
+    async fn check_place(&mut self) -> Result<(), JournalError> {
+        let answer = self.etcd.get(self.etcd.keys.moved(), None).await?;
+        match answer.kvs().first() {
+            None => Ok(()),
+            Some(key) => Err(JournalError::MovedFromEtcd {
+                place: self.etcd.keys.place(),
+                key: self.etcd.keys.moved(),
+                to: String::from_utf8_lossy(key.value()).chars().filter(|c| !c.is_control()).collect(),
+            }),
+        }
+    }
+
+    /// The position of the last record.
+    pub fn last(&self) -> Seq {
+        self.head.last
+    }
+
+    /// Begins the journal with a snapshot that came from elsewhere; nothing may be there yet.
+    ///
+    /// # Errors
+    /// When there is a journal, or it cannot be written.
+    pub async fn begin_with(&mut self, snapshot: &Pointer) -> Result<(), JournalError> {
+        if self.head.last != Seq(0) {
+            return Err(JournalError::NotNext { expected: Seq(1), got: self.head.last });
+        }
+        let moved = Head::new(snapshot.seq, rand::random());
+        let put = TxnOp::put(self.etcd.keys.snapshot(), snapshot.to_bytes(), None);
+        let head = TxnOp::put(self.etcd.keys.head(), moved.to_bytes(), None);
+        let revision = self.write(vec![put, head], Some(&moved)).await?;
+        self.head = Found { last: moved.last, revision };
+        self.snapshot = snapshot.seq;
+        Ok(())
+    }
+
+    /// Writes down that the store is elsewhere now; nobody opens it here any more.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn leave_for(&mut self, to: &str) -> Result<(), JournalError> {
+        let put = TxnOp::put(self.etcd.keys.moved(), to, None);
+        self.write(vec![put], None).await.map(drop)
+    }
+
+    async fn compact_now(&mut self, snapshot: &Pointer) -> Result<(), JournalError> {
+        let put = TxnOp::put(self.etcd.keys.snapshot(), snapshot.to_bytes(), None);
+        self.write(vec![put], None).await?;
+        self.snapshot = snapshot.seq;
+        self.snapshots.tidy(snapshot);
+        Ok(())
+    }
+
+    async fn trim_now(&mut self) -> Result<bool, JournalError> {
+        let keys = &self.etcd.keys;
+        let options =
+            GetOptions::new().with_range(keys.from(self.snapshot.next())).with_limit(SLICE).with_keys_only();
+        let there = self.etcd.get(keys.from(Seq(0)), Some(options)).await?;
+        let Some(last) = there.kvs().last() else { return Ok(false) };
+        // Up to this key and with it.
+        let end = [last.key(), b"\0"].concat();
+        let from = self.etcd.keys.from(Seq(0));
+        let delete = TxnOp::delete(from, Some(DeleteOptions::new().with_range(end)));
+        self.write(vec![delete], None).await?;
+        Ok(there.more())
     }
 
     async fn append_now(&mut self, first: Seq, records: &[Record]) -> Result<(), JournalError> {
@@ -164,17 +245,34 @@ impl Journal for EtcdJournal {
         &'a mut self,
         visit: &'a mut (dyn FnMut(Entry) + Send),
     ) -> BoxFuture<'a, Result<(), JournalError>> {
-        Box::pin(or_lost(self.lost.clone(), read(&mut self.etcd, Seq(0), self.head.last, visit)))
+        Box::pin(or_lost(self.lost.clone(), read(&mut self.etcd, self.snapshot, self.head.last, visit)))
     }
 
     fn replay(&mut self) -> BoxFuture<'_, Result<State, JournalError>> {
         Box::pin(async move {
             let mut state = self.warm.take().map(Follower::into_state).unwrap_or_default();
-            let after = state.seq;
-            let mut fold = |entry: Entry| state.apply(&entry.record);
-            let read = read(&mut self.etcd, after, self.head.last, &mut fold);
-            or_lost(self.lost.clone(), read).await?;
+            let fold = fold(&mut self.etcd, &self.snapshots, &mut state, self.head.last);
+            or_lost(self.lost.clone(), fold).await?;
             Ok(state)
+        })
+    }
+
+    fn snapshots(&self) -> Option<Snapshots> {
+        Some(self.snapshots.clone())
+    }
+
+    fn snapshot_at(&self) -> Seq {
+        self.snapshot
+    }
+
+    fn compact(&mut self, snapshot: Pointer) -> BoxFuture<'_, Result<(), JournalError>> {
+        Box::pin(async move { self.compact_now(&snapshot).await })
+    }
+
+    fn trim(&mut self) -> BoxFuture<'_, Result<bool, JournalError>> {
+        Box::pin(async move {
+            let lost = self.lost.clone();
+            or_lost(lost, self.trim_now()).await
         })
     }
 

@@ -7,6 +7,7 @@ use ar_common::Epoch;
 
 use super::backends::{Full, Slow};
 use super::*;
+use crate::journal::lock::StoreLock;
 
 #[test]
 fn a_new_store_says_how_it_was_made_and_keeps_its_incarnation() {
@@ -71,7 +72,7 @@ fn only_the_owner_may_read_it() {
     let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&dir.path().join("a")), mode(&inner)), (0o700, 0o700));
     let files: Vec<_> = inner.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
-    assert_eq!(files.len(), 3, "{files:?}");
+    assert_eq!(files.len(), 4, "{files:?}");
     assert!(files.iter().all(|file| mode(file) == 0o600), "{files:?}");
 }
 
@@ -88,7 +89,9 @@ fn a_store_that_was_being_made_is_made_anew() {
 fn a_full_disk_is_told_and_takes_nothing_that_was_acknowledged() {
     let (dir, file) = closed(40);
     let (backend, full) = Full::over(&file);
-    let mut journal = RedbJournal::over(Store::of(backend, file), dir.path()).unwrap();
+    let mut journal =
+        RedbJournal::over(Store::of(backend, file).into(), dir.path(), StoreLock::take(dir.path()).unwrap())
+            .unwrap();
     block_on(journal.append(Seq(41), samples(41, 3))).unwrap();
     full.set(true);
     let error = block_on(journal.append(Seq(44), samples(44, 9))).unwrap_err();
@@ -113,7 +116,9 @@ fn a_full_disk_is_told_and_takes_nothing_that_was_acknowledged() {
 fn a_slow_disk_does_not_hold_up_the_runtime() {
     let (dir, file) = closed(4);
     let (backend, disk) = Slow::over(&file);
-    let mut journal = RedbJournal::over(Store::of(backend, file), dir.path()).unwrap();
+    let mut journal =
+        RedbJournal::over(Store::of(backend, file).into(), dir.path(), StoreLock::take(dir.path()).unwrap())
+            .unwrap();
     let held = disk.hold();
     let mut append = journal.append(Seq(5), samples(5, 1));
     let polled = append.as_mut().poll(&mut Context::from_waker(Waker::noop()));
@@ -127,7 +132,9 @@ fn a_slow_disk_does_not_hold_up_the_runtime() {
 fn records_stay_when_nobody_waits_for_them() {
     let (dir, file) = closed(4);
     let (backend, disk) = Slow::over(&file);
-    let mut journal = RedbJournal::over(Store::of(backend, file), dir.path()).unwrap();
+    let mut journal =
+        RedbJournal::over(Store::of(backend, file).into(), dir.path(), StoreLock::take(dir.path()).unwrap())
+            .unwrap();
     let held = disk.hold();
     {
         let mut append = journal.append(Seq(5), samples(5, 2));

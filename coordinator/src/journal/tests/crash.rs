@@ -10,6 +10,7 @@ use redb::Builder;
 use super::super::tail::{self, Tail};
 use super::backends::Fragile;
 use super::*;
+use crate::journal::lock::StoreLock;
 
 const STORE: &str = "AR_TEST_JOURNAL_STORE";
 const KILLS: usize = 20;
@@ -73,7 +74,9 @@ fn every_acknowledged_record_survives_a_power_cut() {
     let (dir, file) = closed(30);
     let disk = Fragile::with(std::fs::read(&file).unwrap(), 4);
     let database = Builder::new().create_with_backend(disk.clone()).unwrap();
-    let mut journal = RedbJournal::over(Store::of(database, file), dir.path()).unwrap();
+    let mut journal =
+        RedbJournal::over(Store::of(database, file).into(), dir.path(), StoreLock::take(dir.path()).unwrap())
+            .unwrap();
     let mut acknowledged = 30;
     let (mut before, mut after) = (0, 0);
     disk.cuts();

@@ -8,6 +8,7 @@ mod golden;
 mod lock;
 mod memory;
 mod records;
+mod snapshots;
 
 use std::future::Future;
 use std::path::{Path, PathBuf};

@@ -6,7 +6,7 @@ use ar_common::{
     Measures, Metric, Mode, OptionSpec, Outcome, SealedScore, SearchSpec, Seq, Space, Splits, StudyId,
     StudySpec, Tabular, TabularSpec, Task, Verdict, Workload,
 };
-use ar_core::{Finish, Loss, PlannedExperiment, Record};
+use ar_core::{Experiment, Finish, Loss, PlannedExperiment, Record, Status};
 
 /// The kind of a record. A new kind does not compile here: add one to [`all`] as well, raise the
 /// format, and keep the golden files of the old one.
@@ -26,11 +26,13 @@ pub(super) fn kind(record: &Record) -> &'static str {
         Record::SealedOpened { .. } => "SealedOpened",
         Record::Paused { .. } => "Paused",
         Record::Finished { .. } => "Finished",
+        Record::Archived { .. } => "Archived",
+        Record::Recalled { .. } => "Recalled",
     }
 }
 
 /// How many kinds there are.
-pub(super) const KINDS: usize = 14;
+pub(super) const KINDS: usize = 16;
 
 const LEASE: LeaseSeq = LeaseSeq { incarnation: u64::MAX - 1, seq: Seq(6) };
 
@@ -185,6 +187,31 @@ fn verdict(candidate: Option<Config>) -> Verdict {
     }
 }
 
+/// One experiment of each status.
+fn recalled() -> Vec<Experiment> {
+    let lease = Status::Leased { lease: LEASE, worker: "box-1".into(), boot: 7, deadline_ms: 61_000 };
+    let ended =
+        Status::Done { lease: Some(LEASE), digest: Digest::of(b"outcome"), outcome: outcomes().remove(0) };
+    let each = [Status::Queued, lease, ended].into_iter().zip(1..);
+    each.map(|(status, id)| Experiment {
+        id: ExperimentId(id),
+        study: StudyId(Digest::of(b"study").to_string()),
+        config: config("xgb_deep"),
+        block: Block::FIRST,
+        mode: Mode::Explore,
+        round: 1,
+        reason: "covers xgb".into(),
+        attempt: Attempt(2),
+        newest_lease: Some(LEASE),
+        losses_running: 1,
+        status,
+        members: Vec::new(),
+        race: None,
+        expected_gain: Some(0.25),
+    })
+    .collect()
+}
+
 /// The records of the golden files, in their order.
 pub(super) fn all() -> Vec<Record> {
     let study = StudyId(Digest::of(b"study").to_string());
@@ -235,7 +262,9 @@ pub(super) fn all() -> Vec<Record> {
         Record::Finished { study: study.clone(), how: Finish::Concluded },
         Record::Finished { study: study.clone(), how: Finish::Failed },
         Record::Paused { study: study.clone(), paused: true },
-        Record::Finished { study, how: Finish::Cancelled },
+        Record::Finished { study: study.clone(), how: Finish::Cancelled },
+        Record::Archived { study: study.clone(), archive: Digest::of(b"archive") },
+        Record::Recalled { study, experiments: recalled(), last: true },
     ]);
     records
 }
