@@ -2,6 +2,7 @@
 
 pub mod explain;
 pub mod list;
+mod migrate;
 pub(crate) mod output;
 mod place;
 mod predict;
@@ -34,6 +35,7 @@ pub fn execute(command: Command) -> Exit {
             Command::Run(args) => run::run(*args).await,
             Command::Promote(args) => run::promote(args).await,
             Command::Serve(args) => serve::serve(args).await,
+            Command::Migrate(args) => migrate::migrate(args).await,
             Command::Submit(args) => remote::submit(*args).await,
             Command::Status(args) => remote::status(args).await,
             Command::Watch(args) => remote::watch(args).await,

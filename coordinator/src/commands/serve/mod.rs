@@ -30,13 +30,14 @@ use crate::{http, rpc};
 
 use keeper::Keeper;
 use reign::Elected;
+pub(super) use reign::{name_of, settings as etcd_settings};
 
 /// How long connections may take to end.
 const END: Duration = Duration::from_secs(1);
 
 /// Why it does not serve.
 #[derive(Debug, thiserror::Error)]
-enum ServeError {
+pub(super) enum ServeError {
     #[error(
         "{0} can be reached from other machines, and there is no TLS: give --tls-cert and --tls-key, or say --insecure if the \
          network is your own"
@@ -74,7 +75,7 @@ enum ServeError {
 }
 
 impl ServeError {
-    fn exit(&self) -> Exit {
+    pub(super) fn exit(&self) -> Exit {
         match self {
             Self::Open(_) | Self::Half | Self::Listen { .. } | Self::Tls(_) | Self::Place(_) => {
                 Exit::BadInput

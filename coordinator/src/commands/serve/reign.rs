@@ -7,7 +7,7 @@ use ar_net::durable;
 use tokio::sync::watch;
 
 use super::ServeError;
-use crate::cli::ServeArgs;
+use crate::cli::{EtcdArgs, ServeArgs};
 use crate::commands::output::say;
 use crate::commands::place::Place;
 use crate::election::{Candidate, ElectionSettings, Leader, Leadership};
@@ -33,7 +33,7 @@ pub(super) async fn begin(
     url: String,
     leader: watch::Sender<Option<Leader>>,
 ) -> Result<Elected, ServeError> {
-    if args.etcd.is_empty() {
+    if args.etcd.endpoints.is_empty() {
         let journal = place.journal()?;
         let journal = match args.snapshot_every {
             Some(records) => journal.with_snapshot_every(records),
@@ -41,10 +41,10 @@ pub(super) async fn begin(
         };
         return Ok(Elected { journal: Box::new(journal), leadership: None });
     }
-    let mut etcd = Etcd::connect(settings(args)?).await?;
+    let mut etcd = Etcd::connect(settings(&args.etcd)?).await?;
     let name = name_of(&place.folder())?;
     if etcd.folder(&name).await? != name {
-        return Err(ServeError::NotShared { cluster: args.cluster.clone(), out: args.out.clone() });
+        return Err(ServeError::NotShared { cluster: args.etcd.cluster.clone(), out: args.out.clone() });
     }
     let ttl = args.leader_ttl.max(Duration::from_secs(2));
     let mut candidate = Candidate::new(&etcd, ElectionSettings { url, ttl, patience: ttl * PATIENCE });
@@ -80,23 +80,23 @@ pub(super) async fn lost(leadership: Option<&Leadership>) -> String {
     }
 }
 
-fn settings(args: &ServeArgs) -> Result<EtcdSettings, ServeError> {
+pub(in crate::commands) fn settings(args: &EtcdArgs) -> Result<EtcdSettings, ServeError> {
     let read = |path: &Path| {
         std::fs::read(path).map_err(|source| ServeError::File { path: path.to_owned(), source })
     };
-    let identity = match (&args.etcd_cert, &args.etcd_key) {
+    let identity = match (&args.cert, &args.key) {
         (Some(certificate), Some(key)) => Some((read(certificate)?, read(key)?)),
         _ => None,
     };
-    let tls = match &args.etcd_ca {
+    let tls = match &args.ca {
         Some(ca) => Some(EtcdTls { ca: read(ca)?, identity }),
         None => None,
     };
-    Ok(EtcdSettings { endpoints: args.etcd.clone(), cluster: args.cluster.clone(), tls, user: None })
+    Ok(EtcdSettings { endpoints: args.endpoints.clone(), cluster: args.cluster.clone(), tls, user: None })
 }
 
 /// The name of a shared folder, drawn by whoever is there first.
-fn name_of(folder: &Path) -> Result<String, ServeError> {
+pub(in crate::commands) fn name_of(folder: &Path) -> Result<String, ServeError> {
     let path = folder.join(SHARED);
     let failed = |source| ServeError::File { path: path.clone(), source };
     match std::fs::read_to_string(&path) {
