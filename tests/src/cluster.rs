@@ -157,7 +157,7 @@ impl Cluster {
     /// When it does not end in time, or its environment cannot be made.
     pub async fn finish(&mut self, study: &StudyId) {
         let follow = async {
-            while !self.state.studies.get(study).is_some_and(ar_core::Study::is_finished) {
+            while !self.state.studies.get(study).is_some_and(|study| study.is_finished()) {
                 match self.events.recv().await.expect("the coordinator runs") {
                     Event::Records(first, records) => {
                         let new = unseen(&self.state, first, &records).to_vec();

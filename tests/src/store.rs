@@ -18,6 +18,15 @@ pub fn records(out: &Path) -> Vec<Record> {
     records
 }
 
+/// The state of a store.
+///
+/// # Panics
+/// When the store cannot be opened: the tests rely on that.
+pub fn state(out: &Path) -> State {
+    let mut journal = RedbJournal::open_existing(&out.join("store")).expect("the store opens");
+    journal.replay().expect("every record is read")
+}
+
 /// The fold of records.
 pub fn fold(records: &[Record]) -> State {
     let mut state = State::default();

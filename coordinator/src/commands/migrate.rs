@@ -55,7 +55,12 @@ impl MigrateError {
                 Exit::BadInput
             }
             Self::Etcd(EtcdError::Settings { .. }) => Exit::BadInput,
-            Self::Journal(JournalError::NoStore { .. } | JournalError::Moved { .. }) => Exit::BadInput,
+            Self::Journal(
+                JournalError::NoStore { .. }
+                | JournalError::Moved { .. }
+                | JournalError::MovedFromEtcd { .. }
+                | JournalError::Occupied { .. },
+            ) => Exit::BadInput,
             Self::Serve(error) => error.exit(),
             Self::Journal(_) | Self::Etcd(_) => Exit::Store,
         }

@@ -76,7 +76,7 @@ async fn no_op(figures: &Figures) {
             }
             spent.extend(outcome.measures().map(|measures| measures.seconds * 1e3));
         }
-        if state.studies.get(&study).is_some_and(ar_core::Study::is_finished) {
+        if state.studies.get(&study).is_some_and(|study| study.is_finished()) {
             break;
         }
     }

@@ -102,7 +102,7 @@ impl World {
         let ruler = self.ruler.and_then(|id| self.heads.get(&id));
         self.healed
             && self.ledger.state.studies.len() == self.specs.len()
-            && self.ledger.state.studies.values().all(ar_core::Study::is_finished)
+            && self.ledger.state.studies.values().all(|study| study.is_finished())
             && self.machines.iter().all(Machine::is_idle)
             && ruler
                 .is_some_and(|head| head.core.live.leases.is_empty() && head.not_durable().next().is_none())

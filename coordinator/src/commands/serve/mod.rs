@@ -83,6 +83,7 @@ impl ServeError {
             Self::File { .. } | Self::NotShared { .. } | Self::Etcd(EtcdError::Settings { .. }) => {
                 Exit::BadInput
             }
+            Self::Journal(JournalError::Moved { .. } | JournalError::MovedFromEtcd { .. }) => Exit::BadInput,
             Self::Deposed(_)
             | Self::Journal(JournalError::NotLeader { .. })
             | Self::Actor(ActorError::Journal(JournalError::NotLeader { .. })) => Exit::Deposed,
