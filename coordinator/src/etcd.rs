@@ -272,10 +272,11 @@ impl Etcd {
         key: String,
         options: Option<GetOptions>,
     ) -> Result<GetResponse, EtcdError> {
-        self.ask("be read", |client| {
+        // Boxed: a request is a large future, and whoever asks several times would hold as many of them.
+        Box::pin(self.ask("be read", |client| {
             let (key, options) = (key.clone(), options.clone());
             async move { kv(&client).get(key, options).await }
-        })
+        }))
         .await
     }
 

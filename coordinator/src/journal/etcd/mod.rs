@@ -184,6 +184,7 @@ impl EtcdJournal {
             let txn = txn.clone();
             async move { etcd::kv(&client).txn(txn).await }
         });
+        let sent = Box::pin(sent);
         let answer = or_lost(lost, async { Ok(sent.await?) }).await?;
         self.judge(&answer, moves)
     }
