@@ -10,7 +10,7 @@ use super::values::duration;
 /// Flags of `serve`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Each flag may also be a variable: AR_LISTEN, AR_TLS_CERT and so on.
+Each flag may also be a variable (AR_LISTEN, AR_TLS_CERT and so on), or in a file (--config).
 Examples:
   ar-coordinator serve
   ar-coordinator serve --listen 0.0.0.0:7600 --tls-cert head.pem --tls-key head.key")]
