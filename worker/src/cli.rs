@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ar_net::ConfigArgs;
+use ar_net::{ConfigArgs, LogArgs};
 use clap::Parser;
 
 /// Runs the experiments that a coordinator gives it
@@ -71,6 +71,9 @@ pub struct Args {
     /// How long what runs may go on once the worker is to leave; what does not end by then is given back
     #[arg(long, env = "AR_DRAIN", value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
     pub drain: Duration,
+    /// Its logs.
+    #[command(flatten)]
+    pub logs: LogArgs,
 }
 
 fn label(text: &str) -> Result<(String, String), String> {

@@ -50,7 +50,7 @@ fn code(error: &(dyn std::error::Error + 'static)) -> u8 {
 }
 
 async fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
-    ar_net::logs::start(None, "info")?;
+    ar_net::logs::start(&args.logs, None, "info")?;
     let (sender, leave) = watch::channel(false);
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::spawn(async move {

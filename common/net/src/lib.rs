@@ -9,6 +9,7 @@ pub mod dial;
 pub mod durable;
 pub mod logs;
 pub mod near;
+pub mod service;
 pub mod token;
 pub mod transfer;
 
@@ -17,4 +18,5 @@ pub use blobs::{BlobError, BlobStore, digest_of_file};
 pub use config::ConfigArgs;
 pub use data::DataError;
 pub use dial::{Dial, DialError, is_loopback};
+pub use logs::LogArgs;
 pub use token::{Token, TokenError};

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ar_net::LogArgs;
 use clap::Args;
 
 use super::values::duration;
@@ -61,4 +62,7 @@ pub struct ServeArgs {
     /// Folder with the store and the results
     #[arg(long, env = "AR_OUT", value_name = "DIR", default_value = "autoresearch")]
     pub out: PathBuf,
+    /// Its logs.
+    #[command(flatten)]
+    pub logs: LogArgs,
 }

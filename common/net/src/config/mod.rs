@@ -20,7 +20,7 @@ const PREFIX: &str = "AR_";
 /// How many letters of a variable may be wrong, missing or swapped, so that another one was probably meant.
 const SLIPS: usize = 2;
 /// Variables that are read without a flag, by either program.
-const BESIDE: [&str; 3] = ["AR_LOG", "AR_NO_MOUNTS", "AR_WORKSPACE"];
+const BESIDE: [&str; 2] = ["AR_LOG", "AR_WORKSPACE"];
 
 /// The flag that names the file.
 #[derive(Debug, Clone, Default, Args)]
