@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ar_common::WorkerId;
 use ar_common::frames::Hardware;
-use ar_net::{Dial, Token};
+use ar_net::{Dial, LogArgs, Token};
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::watch;
@@ -71,6 +71,8 @@ impl LocalWorker {
         if let Some(folder) = &self.keep_failed {
             command.arg("--keep-failed").arg(folder);
         }
+        // The service manager hears of this process alone.
+        command.env_remove("NOTIFY_SOCKET");
         // Its own group: a Ctrl-C at the terminal reaches the coordinator alone, which then asks it.
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
         let mut child = command.kill_on_drop(true).spawn()?;
@@ -135,7 +137,7 @@ pub fn exit_of(error: &(dyn std::error::Error + 'static)) -> Exit {
 /// When the token cannot be read or the worker cannot work.
 pub async fn worker(args: WorkerArgs) -> Result<(), Box<dyn std::error::Error>> {
     ar_net::durable::private_folder(&args.folder)?;
-    ar_net::logs::start(Some(&args.folder.join("worker.log")), "info")?;
+    ar_net::logs::start(&LogArgs::from_environment()?, Some(&args.folder.join("worker.log")), "info")?;
     let (sender, leave) = watch::channel(false);
     // The parent holds the other end and never writes: the end of input is the end of the parent.
     std::thread::spawn(move || {

@@ -22,6 +22,24 @@ fn every_command_of_the_operations_page_is_understood() {
     assert!(seen >= 12, "{seen} commands");
 }
 
+#[test]
+fn the_units_of_systemd_start_what_there_is() {
+    let folder = run::root().join("deploy/systemd");
+    let command = |name: &str| {
+        let unit = std::fs::read_to_string(folder.join(name)).unwrap();
+        let line = unit.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/local/bin/")).unwrap();
+        words(line)
+    };
+    let coordinator = Cli::try_parse_from(command("ar-coordinator.service")).unwrap();
+    let worker = ar_worker::cli::Args::try_parse_from(command("ar-worker.service")).unwrap();
+    let files = [coordinator.config.config, worker.config.config].map(|file| file.unwrap());
+    assert_eq!(
+        files,
+        ["coordinator", "worker"]
+            .map(|name| std::path::PathBuf::from(format!("/etc/autoresearch/{name}.toml")))
+    );
+}
+
 /// The words of a command, without the quotes around them.
 fn words(line: &str) -> Vec<String> {
     let mut words = vec![String::new()];

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use ar_common::frames::{CoordinatorFrame, Grant, LeaseRef, WorkerFrame};
 use ar_common::{Millis, Outcome, StudyId, WorkerId};
-use ar_net::{BlobError, BlobStore, Dial, DialError, Token, durable, transfer};
+use ar_net::{BlobError, BlobStore, Dial, DialError, Token, durable, service, transfer};
 use ar_proto::v1::WorkerMessage;
 use ar_proto::v1::coordinator_client::CoordinatorClient;
 use ar_worker_core::{Effect, Identity, Input, Worker};
@@ -33,6 +33,9 @@ const ATTEMPTS: &str = "attempts";
 
 /// After how long a result is offered again whose files could not be handed over.
 const OFFER_AGAIN: Duration = Duration::from_secs(5);
+
+/// How long it takes to leave beyond the time that attempts are given.
+const LEAVE: Duration = Duration::from_secs(15);
 
 /// How long what cannot be written, because the disk is full, is tried again before the worker gives up.
 pub(crate) const FULL_PATIENCE: Duration = Duration::from_secs(30);
@@ -237,6 +240,8 @@ impl Shell {
         let mut events = connection::keep_open(&self.config.coordinator, self.config.token.clone())?;
         let mut leave = self.config.leave.clone();
         let mut leaving = false;
+        let mut stands = tokio::time::interval(service::every());
+        service::ready("started");
         while !self.left {
             let wake = self.worker.next_wake();
             tokio::select! {
@@ -255,10 +260,12 @@ impl Shell {
                 changed = leave.changed(), if !leaving => {
                     leaving = changed.is_err() || *leave.borrow();
                     if leaving {
+                        service::stopping("leaves", self.config.drain_grace + LEAVE);
                         let grace_ms = u64::try_from(self.config.drain_grace.as_millis()).unwrap_or(u64::MAX);
                         self.step(Input::Drain { grace_ms });
                     }
                 }
+                _ = stands.tick() => service::stands(&self.status()),
                 () = self.sleep_until(wake) => self.step(Input::Tick),
             }
             self.flush().await;
@@ -266,6 +273,13 @@ impl Shell {
         // The last frames are on their way; closing the stream lets them out first.
         self.line = None;
         Ok(())
+    }
+
+    /// How it stands, for the service manager.
+    fn status(&self) -> String {
+        let line = if self.line.is_some() { "connected" } else { "waits for a coordinator" };
+        let leaving = if *self.config.leave.borrow() { ", leaves" } else { "" };
+        format!("{line}, attempts {}{leaving}", self.attempts.len())
     }
 
     async fn sleep_until(&self, wake: Option<Millis>) {

@@ -1,17 +1,22 @@
-//! What both shells need: durable files, content-addressed blobs and their transfer, tokens, logs.
+//! What both shells need: durable files, content-addressed blobs and their transfer, tokens, logs, configuration.
 
 pub mod access;
 pub mod blobs;
+pub mod config;
 pub mod data;
 pub mod descriptors;
 pub mod dial;
 pub mod durable;
 pub mod logs;
+pub mod near;
+pub mod service;
 pub mod token;
 pub mod transfer;
 
 pub use access::{Access, Denied, Role};
 pub use blobs::{BlobError, BlobStore, digest_of_file};
+pub use config::ConfigArgs;
 pub use data::DataError;
 pub use dial::{Dial, DialError, is_loopback};
+pub use logs::LogArgs;
 pub use token::{Token, TokenError};

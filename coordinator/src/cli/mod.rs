@@ -7,6 +7,7 @@ mod serve;
 mod values;
 mod worker;
 
+use ar_net::ConfigArgs;
 use clap::{Parser, Subcommand};
 
 use crate::exit;
@@ -21,6 +22,9 @@ pub use worker::WorkerArgs;
 #[derive(Debug, Parser)]
 #[command(name = "ar-coordinator", version, after_help = exit::HELP)]
 pub struct Cli {
+    /// The file.
+    #[command(flatten)]
+    pub config: ConfigArgs,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,

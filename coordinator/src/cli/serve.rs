@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ar_net::LogArgs;
 use clap::{Args, ValueEnum};
 
 use super::values::duration;
@@ -10,7 +11,7 @@ use super::values::duration;
 /// Flags of `serve`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Each flag may also be a variable: AR_LISTEN, AR_TLS_CERT and so on.
+Each flag may also be a variable (AR_LISTEN, AR_TLS_CERT and so on), or in a file (--config).
 Examples:
   ar-coordinator serve
   ar-coordinator serve --listen 0.0.0.0:7600 --tls-cert head.pem --tls-key head.key")]
@@ -55,6 +56,9 @@ pub struct ServeArgs {
     /// Folder with the store and the results
     #[arg(long, env = "AR_OUT", value_name = "DIR", default_value = "autoresearch")]
     pub out: PathBuf,
+    /// Its logs.
+    #[command(flatten)]
+    pub logs: LogArgs,
 }
 
 /// Where etcd is, and which part of it is the cluster's.

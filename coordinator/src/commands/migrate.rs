@@ -93,7 +93,7 @@ async fn to_etcd(args: &MigrateArgs, mut etcd: Etcd) -> Result<(), MigrateError>
     if !args.out.join("store").is_dir() {
         return Err(JournalError::NoStore { dir: args.out.join("store") }.into());
     }
-    let place = Place::open(&args.out)?;
+    let place = Place::open(&args.out, None)?;
     // Held to the end: no coordinator goes on with it meanwhile.
     let mut from = RedbJournal::open_existing(&place.folder())?;
     let state = from.replay()?;
@@ -123,7 +123,7 @@ async fn to_etcd(args: &MigrateArgs, mut etcd: Etcd) -> Result<(), MigrateError>
 
 async fn to_folder(args: &MigrateArgs, etcd: Etcd) -> Result<(), MigrateError> {
     let leadership = lead(args, &etcd).await?;
-    let place = Place::open(&args.out)?;
+    let place = Place::open(&args.out, None)?;
     let snapshots = place.snapshots(None);
     let mut from = EtcdJournal::open(&etcd, &leadership, &snapshots, None).await?;
     if from.last() == Seq(0) {

@@ -120,14 +120,27 @@ fn read_study(path: &Path) -> Result<StudySpec, IntakeError> {
     Ok(spec)
 }
 
-/// What is wrong with a file, without the drawing of the place that the parser adds over several lines.
+/// What is wrong with a file, without the drawing of the place that the parser adds over several lines, and with what may
+/// have been meant.
 fn in_a_line(error: &toml::de::Error, text: &str) -> String {
     let message = error.message().lines().collect::<Vec<_>>().join(" ");
+    let message = match meant(&message) {
+        Some(meant) => format!("{message}; did you mean `{meant}`?"),
+        None => message,
+    };
     let before = error.span().and_then(|span| text.get(..span.start));
     match before.filter(|before| !before.is_empty()) {
         Some(before) => format!("line {}: {message}", before.matches('\n').count() + 1),
         None => format!("{message}; `run --dry-run` prints a whole one"),
     }
+}
+
+/// The name that was probably meant, of a message such as "unknown field `a`, expected one of `b`, `c`".
+fn meant(message: &str) -> Option<&str> {
+    let rest =
+        ["unknown field `", "unknown variant `"].iter().find_map(|begin| message.strip_prefix(begin))?;
+    let (name, expected) = rest.split_once('`')?;
+    ar_net::near::nearest(name, expected.split('`').skip(1).step_by(2))
 }
 
 impl Intake {
@@ -174,6 +187,14 @@ mod tests {
         assert_eq!(said(""), "missing field `version`; `run --dry-run` prints a whole one");
         let syntax = said("version = 1\nname = \n");
         assert!(syntax.starts_with("line 2: ") && syntax.lines().count() == 1, "{syntax}");
+        let unknown = said("version = 1\nname = \"a\"\nbuget = 3\n");
+        assert!(unknown.starts_with("line 3: unknown field `buget`, expected one of"), "{unknown}");
+        assert!(unknown.ends_with("; did you mean `budget`?"), "{unknown}");
+        let within = said("version = 1\n[limits]\nstudy_second = 3\n");
+        assert!(
+            within.starts_with("line 3: ") && within.ends_with("did you mean `study_seconds`?"),
+            "{within}"
+        );
     }
 
     #[test]

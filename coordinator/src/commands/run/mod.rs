@@ -84,7 +84,7 @@ impl RunError {
             Self::Intake(IntakeError::Blob(_) | IntakeError::Catalog(_)) => Exit::Internal,
             Self::Intake(_)
             | Self::Gpus(_)
-            | Self::Place(PlaceError::Folder { .. })
+            | Self::Place(PlaceError::Folder { .. } | PlaceError::Logs(_))
             | Self::NotReady(_)
             | Self::Results { .. }
             | Self::Find(_)
@@ -155,7 +155,7 @@ async fn carry_out(on: &Conditions<'_>, intake: &Intake) -> Result<Exit, RunErro
     };
     show::study(console, &hardware, Slots { count: slots, gpus: on.gpus }, intake);
 
-    let place = Place::open(on.out)?;
+    let place = Place::open(on.out, None)?;
     let tree = intake.store(&place.blobs)?;
     let study = intake.spec.id();
     let mut journal = place.journal()?;

@@ -21,7 +21,7 @@ pub(in crate::commands) async fn promote(args: PromoteArgs) -> Exit {
 
 async fn execute(args: &PromoteArgs) -> Result<Exit, RunError> {
     let report = results::read(&results::find(&args.out, &args.study)?)?;
-    let place = Place::open(&args.out)?;
+    let place = Place::open(&args.out, None)?;
     let intake = {
         // The lock goes with it: the study is run by whoever opens the store next.
         let mut journal = place.journal()?;

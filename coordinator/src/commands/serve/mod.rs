@@ -2,6 +2,7 @@
 
 mod keeper;
 mod reign;
+mod supervision;
 
 use std::io;
 use std::net::SocketAddr;
@@ -110,7 +111,7 @@ async fn execute(args: &ServeArgs) -> Result<(), ServeError> {
         return Err(ServeError::Open(args.listen));
     }
     let descriptors = ar_net::descriptors::raise_limit();
-    let place = Place::open(&args.out)?;
+    let place = Place::open(&args.out, Some(&args.logs))?;
     tracing::info!(descriptors, "files and connections that may be open");
     let listener = listen(args.listen).await?;
     let scheme = if tls.is_some() { "https" } else { "http" };
@@ -118,9 +119,12 @@ async fn execute(args: &ServeArgs) -> Result<(), ServeError> {
     let mut signals = Signals::new()?;
     let (leader, _) = watch::channel(None);
     let doors = Doors::open(args, (listener, tls), leader.subscribe()).await?;
+    let waits = if args.etcd.is_empty() { "opens its store" } else { "stands by for the election" };
     let elected = tokio::select! {
         elected = reign::begin(args, &place, args.advertise.clone().unwrap_or(url.clone()), leader) => elected?,
+        never = supervision::of_standby(waits) => match never {},
         () = signals.recv() => {
+            supervision::ending();
             doors.close().await;
             return Ok(());
         }
@@ -144,9 +148,11 @@ async fn lead(
     let mut keeper = Keeper::new(&handle, place, args.out.clone(), args.archive_after);
     let ended = tokio::select! {
         ended = keeper.keep() => ended.map_err(ServeError::from),
+        ended = supervision::of_leader(&handle) => ended.map_err(ServeError::from),
         why = reign::lost(leadership.as_ref()) => Err(ServeError::Deposed(why)),
         () = signals.recv() => Ok(()),
     };
+    supervision::ending();
     keeper.settle().await;
     if let Err(deposed @ ServeError::Deposed(_)) = ended {
         // What it would still write is refused; another leads.

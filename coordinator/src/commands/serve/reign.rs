@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use ar_net::durable;
+use ar_net::{durable, service};
 use tokio::sync::watch;
 
 use super::ServeError;
@@ -64,6 +64,7 @@ pub(super) async fn begin(
     say("standing  by for the election");
     let snapshots = place.snapshots(args.snapshot_every);
     let mut follower = Follower::new(&etcd, &snapshots);
+    service::ready("stands by for the election");
     let elected = candidate.stand_by(&mut follower).await;
     telling.abort();
     let leadership = elected?;
