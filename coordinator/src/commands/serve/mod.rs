@@ -119,7 +119,7 @@ async fn execute(args: &ServeArgs) -> Result<(), ServeError> {
     let mut signals = Signals::new()?;
     let (leader, _) = watch::channel(None);
     let doors = Doors::open(args, (listener, tls), leader.subscribe()).await?;
-    let waits = if args.etcd.is_empty() { "opens its store" } else { "stands by for the election" };
+    let waits = if args.etcd.endpoints.is_empty() { "opens its store" } else { "stands by for the election" };
     let elected = tokio::select! {
         elected = reign::begin(args, &place, args.advertise.clone().unwrap_or(url.clone()), leader) => elected?,
         never = supervision::of_standby(waits) => match never {},
