@@ -36,7 +36,7 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.pad(blake3::Hash::from_bytes(self.0).to_hex().as_str())
     }
 }
 
@@ -66,7 +66,8 @@ impl TryFrom<String> for Digest {
 
 impl From<Digest> for String {
     fn from(digest: Digest) -> Self {
-        digest.to_string()
+        // As it is displayed, without the machinery of formatting: each record of a result has one.
+        blake3::Hash::from_bytes(digest.0).to_hex().as_str().to_owned()
     }
 }
 

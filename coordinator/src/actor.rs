@@ -29,17 +29,27 @@ const EVENTS: usize = 65_536;
 /// What can be sent to the actor.
 enum Message {
     Input(Box<Input>),
+    Said(Vec<Said>),
     Open {
         session: SessionId,
         sender: mpsc::Sender<Outgoing>,
     },
     Watch(oneshot::Sender<(State, broadcast::Receiver<Event>)>),
     Ask(Question),
-    Worker(Event),
     PlanFailed(String),
     /// A snapshot was written, or could not be.
     Snapshot(Result<Pointer, JournalError>),
     Stop(oneshot::Sender<()>),
+}
+
+/// What a worker said, in order.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "they are moved in a list")]
+pub enum Said {
+    /// To the core.
+    Input(Input),
+    /// To whoever watches.
+    Event(Event),
 }
 
 /// What is to be known of the state, and of what only this process knows. It is answered at once, and the answer is told once the
@@ -153,6 +163,14 @@ impl Handle {
         self.messages.send(Message::Input(Box::new(input))).await.map_err(|_| Ended)
     }
 
+    /// Passes on what a worker said in one message.
+    ///
+    /// # Errors
+    /// When the actor has ended.
+    pub async fn said(&self, said: Vec<Said>) -> Result<(), Ended> {
+        self.messages.send(Message::Said(said)).await.map_err(|_| Ended)
+    }
+
     /// Opens a session. What is to be sent to the worker arrives on the channel.
     ///
     /// # Errors
@@ -199,14 +217,6 @@ impl Handle {
     /// When the actor has ended.
     pub async fn settle(&self) -> Result<(), Ended> {
         self.ask(|_, _| ()).await
-    }
-
-    /// Passes on what a worker said about itself.
-    ///
-    /// # Errors
-    /// When the actor has ended.
-    pub async fn tell(&self, event: Event) -> Result<(), Ended> {
-        self.messages.send(Message::Worker(event)).await.map_err(|_| Ended)
     }
 
     /// Ends the actor after all it was sent before is durable.
@@ -372,6 +382,10 @@ impl Actor {
         while let Some(message) = next {
             match message {
                 Message::Input(input) => self.take(*input),
+                Message::Said(said) => said.into_iter().for_each(|said| match said {
+                    Said::Input(input) => self.take(input),
+                    Said::Event(event) => drop(self.events.send(event)),
+                }),
                 Message::Open { session, sender } => {
                     self.sessions.insert(session, sender);
                 }
@@ -384,9 +398,6 @@ impl Actor {
                 Message::Ask(question) => {
                     let answer = question(&self.core.state, &self.core.live);
                     self.waiting.push((self.core.state.seq, answer));
-                }
-                Message::Worker(event) => {
-                    let _ = self.events.send(event);
                 }
                 Message::PlanFailed(why) => self.plan_failed = Some(why),
                 Message::Snapshot(kept) => self.compaction.kept(kept),

@@ -29,7 +29,7 @@ pub trait Planner: Send + Sync + std::fmt::Debug {
         &self,
         state: &State,
         id: &StudyId,
-        study: &Study,
+        study: &Arc<Study>,
         ask: Ask,
     ) -> Box<dyn FnOnce() -> Planned + Send>;
 }
@@ -43,11 +43,12 @@ impl Planner for SearchPlanner {
         &self,
         state: &State,
         id: &StudyId,
-        study: &Study,
+        study: &Arc<Study>,
         ask: Ask,
     ) -> Box<dyn FnOnce() -> Planned + Send> {
-        let (request, memory) = (Request::new(state, id, study, ask), self.0.clone());
-        Box::new(move || plan(&request, &memory))
+        // A copy of the state shares what does not change, so that the history is written out beside everything else.
+        let (state, id, study, memory) = (state.clone(), id.clone(), study.clone(), self.0.clone());
+        Box::new(move || plan(&Request::new(&state, &id, &study, ask), &memory))
     }
 }
 

@@ -23,7 +23,7 @@ use tonic::service::Routes;
 use tonic::transport::server::TcpConnectInfo;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::actor::{Ended, Event, Handle, Outgoing};
+use crate::actor::{Ended, Event, Handle, Outgoing, Said};
 use crate::studies::StudiesService;
 
 /// Frames that wait between a session and the wire.
@@ -213,47 +213,53 @@ impl Inbound {
     async fn take(&mut self, message: WorkerMessage) -> Result<(), Status> {
         let frames = ar_proto::read_worker_message(message)
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let mut said = Vec::with_capacity(frames.len());
         for frame in frames {
-            self.frame(frame).await?;
+            self.frame(frame, &mut said)?;
         }
-        Ok(())
+        Ok(self.handle.said(said).await?)
     }
 
-    async fn frame(&mut self, frame: WorkerFrame) -> Result<(), Status> {
+    /// Adds what a frame says to what its message said before.
+    fn frame(&mut self, frame: WorkerFrame, said: &mut Vec<Said>) -> Result<(), Status> {
         let session = self.session;
         if let WorkerFrame::Hello(hello) = frame {
             self.worker = Some(hello.worker.clone());
-            self.handle.tell(Event::Worker(Arc::new(hello.clone()))).await?;
-            return Ok(self.handle.input(Input::Hello { session, hello }).await?);
+            said.push(Said::Event(Event::Worker(Arc::new(hello.clone()))));
+            said.push(Said::Input(Input::Hello { session, hello }));
+            return Ok(());
         }
         let Some(worker) = self.worker.clone() else {
             return Err(Status::invalid_argument("the first frame of a session is Hello"));
         };
+        let mut tell = |event| said.push(Said::Event(event));
         let input = match frame {
             WorkerFrame::Hello(_) => return Ok(()),
             WorkerFrame::Preparing { study, text } => {
-                return Ok(self.handle.tell(Event::Preparing { worker, study, text }).await?);
+                tell(Event::Preparing { worker, study, text });
+                return Ok(());
             }
             WorkerFrame::Ready { study, unavailable, facts } => {
-                self.handle.tell(Event::Ready { worker, study: study.clone(), facts }).await?;
+                tell(Event::Ready { worker, study: study.clone(), facts });
                 Input::Ready { session, study, unavailable }
             }
             WorkerFrame::NotReady { study, why } => {
-                self.handle.tell(Event::NotReady { worker, study: study.clone(), why: why.clone() }).await?;
+                tell(Event::NotReady { worker, study: study.clone(), why: why.clone() });
                 Input::NotReady { session, study, why }
             }
             WorkerFrame::Heartbeat { leases, draining, slots, notice } => {
                 if !notice.is_empty() {
-                    self.handle.tell(Event::Notice { worker, text: notice }).await?;
+                    tell(Event::Notice { worker, text: notice });
                 }
                 Input::Heartbeat { session, leases, draining, slots }
             }
             WorkerFrame::Started { lease } => {
-                self.handle.tell(Event::Started(lease.experiment)).await?;
+                tell(Event::Started(lease.experiment));
                 Input::Started { session, lease }
             }
             WorkerFrame::Progress { lease, figures } => {
-                return Ok(self.handle.tell(Event::Progress(lease.experiment, figures)).await?);
+                tell(Event::Progress(lease.experiment, figures));
+                return Ok(());
             }
             WorkerFrame::Released { leases } => Input::Released { session, leases },
             WorkerFrame::Completed { lease, outcome, digest } => {
@@ -264,7 +270,8 @@ impl Inbound {
                 Input::Completed { session, lease, outcome, digest }
             }
         };
-        Ok(self.handle.input(input).await?)
+        said.push(Said::Input(input));
+        Ok(())
     }
 
     /// A result may name only blobs that are here.

@@ -29,7 +29,13 @@ impl Enumerate {
 }
 
 impl Planner for Enumerate {
-    fn prepare(&self, _: &State, _: &StudyId, _: &Study, ask: Ask) -> Box<dyn FnOnce() -> Planned + Send> {
+    fn prepare(
+        &self,
+        _: &State,
+        _: &StudyId,
+        _: &Arc<Study>,
+        ask: Ask,
+    ) -> Box<dyn FnOnce() -> Planned + Send> {
         let next = Arc::clone(&self.next);
         Box::new(move || {
             let want = ask.want.clamp(1, BATCH) as u64;
