@@ -37,7 +37,7 @@ async fn whatever_dies_every_experiment_ends_once_and_no_acknowledged_result_is_
     let project = Project::new(&format!(
         "lr=$(sed -n 's/^LR = \\([0-9.e-]*\\).*/\\1/p' train.py)
 sleep 0.2
-cat train.py | tr '\\n' ' ' >> {0}; echo >> {0}
+echo \"$SEED\" $(cat train.py) >> {}
 printf -- '---\\nval_bpb: %s\\n' $lr
 ",
         ran.display()
@@ -49,6 +49,7 @@ printf -- '---\\nval_bpb: %s\\n' $lr
     let budget = (200 * faults).to_string();
     let study = submitted(&cluster.heads[0], &project, &["--budget", &budget, "--rounds", "1"]);
     cluster.heads[0].until(&study, |line| line["ended"].as_u64() >= Some(3));
+    cluster.study.clone_from(&study);
     let kinds = cluster.kinds();
     let mut happened: BTreeMap<Fault, u32> = BTreeMap::new();
     let began = Instant::now();
@@ -59,16 +60,14 @@ printf -- '---\\nval_bpb: %s\\n' $lr
         cluster.fault(fault).await;
         *happened.entry(fault).or_default() += 1;
         // Between two faults it works.
-        let ended = |line: &Value| line["ended"].as_u64();
-        let now = cluster.until(&study, |line| ended(line).is_some());
-        cluster.until(&study, |line| ended(line) > ended(&now));
+        cluster.goes_on();
     }
     println!("{faults} faults in {:.0} s: {happened:?}", began.elapsed().as_secs_f64());
     assert!(faults < kinds.len() as u64 || happened.len() == kinds.len(), "{happened:?}");
-    let line = cluster.until(&study, |line| line["state"].is_string());
+    let leader = cluster.leader();
+    let line = cluster.heads[leader].until(&study, |line| line["state"].is_string());
     assert_eq!(line["state"], "running", "all of it happened while it worked: {line}");
     // Enough was seen: what runs is called off, and everything comes to its end.
-    let leader = cluster.leader();
     let cancelled = cluster.heads[leader].json(&["cancel", &study]);
     assert_eq!(cancelled["state"], "cancelled");
     let all = experiments(&cluster.heads[leader], &study);

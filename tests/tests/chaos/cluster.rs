@@ -63,6 +63,8 @@ pub(crate) struct Cluster {
     pub(crate) heads: Vec<Head>,
     workers: Vec<Worker>,
     machines: Option<Machines>,
+    /// What they work on.
+    pub(crate) study: String,
     rng: ChaCha8Rng,
     /// When leaders were taken away.
     pub(crate) lost_leaders: Vec<Moment>,
@@ -97,7 +99,8 @@ impl Cluster {
         heads.iter_mut().for_each(|head| head.urls.clone_from(&both));
         let rng = ChaCha8Rng::seed_from_u64(seed);
         let (lost_leaders, failovers) = (Vec::new(), Vec::new());
-        let mut cluster = Self { nodes, heads, workers: Vec::new(), machines, rng, lost_leaders, failovers };
+        let (workers, study) = (Vec::new(), String::new());
+        let mut cluster = Self { nodes, heads, workers, machines, study, rng, lost_leaders, failovers };
         cluster.leader();
         cluster.workers = (0..WORKERS).map(|n| cluster.worker(n)).collect();
         cluster
@@ -149,10 +152,18 @@ impl Cluster {
         }
     }
 
-    /// Waits until the study stands like this.
-    pub(crate) fn until(&mut self, study: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    /// Waits until an experiment more has ended than had when this was asked.
+    pub(crate) fn goes_on(&mut self) {
         let leader = self.leader();
-        self.heads[leader].until(study, wanted)
+        self.works(leader);
+    }
+
+    /// Waits until the study goes on under this coordinator.
+    fn works(&mut self, head: usize) {
+        let study = self.study.clone();
+        let ended = |line: &Value| line["ended"].as_u64();
+        let now = self.heads[head].until(&study, |line| ended(line).is_some());
+        self.heads[head].until(&study, |line| ended(line) > ended(&now));
     }
 
     /// Takes the leader away, and waits until the other one leads. The one that led.
@@ -239,6 +250,8 @@ impl Cluster {
                     cluster.machines().heads[leader].cut();
                     assert!(!leads(&cluster.heads[leader]), "nobody hears it");
                 });
+                // Its workers are not told: they must find out by themselves, and go on with the other one.
+                self.works(1 - leader);
                 self.machines().heads[leader].mend();
                 self.ends_deposed(leader);
             }
