@@ -110,15 +110,15 @@ fn frame_in(epoch: Epoch, frame: Frame) -> Result<CoordinatorFrame, WireError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use ar_common::frames::{CheckpointOrder, LeaseRef};
     use ar_common::{Block, Digest, ExperimentId, LeaseSeq, Seq, StudyId};
     use prost::Message;
 
     use super::*;
 
-    #[test]
-    fn every_frame_survives_the_wire_exactly() {
+    /// Every frame, from epoch 4.
+    pub(crate) fn frames() -> Vec<CoordinatorFrame> {
         let lease =
             LeaseRef { experiment: ExperimentId(3), lease: LeaseSeq { incarnation: 9, seq: Seq(40) } };
         let study = StudyId(Digest::of(b"study").to_string());
@@ -151,7 +151,7 @@ mod tests {
             })
         };
         let members = [1, 3].map(|weight| ar_common::Member { config: config.clone(), weight });
-        let frames = vec![
+        vec![
             CoordinatorFrame::Welcome {
                 cluster: 1,
                 epoch: Epoch(4),
@@ -170,7 +170,12 @@ mod tests {
             CoordinatorFrame::Ack { lease },
             CoordinatorFrame::Refused { lease, why: "older".into() },
             CoordinatorFrame::Drain,
-        ];
+        ]
+    }
+
+    #[test]
+    fn every_frame_survives_the_wire_exactly() {
+        let frames = frames();
         let bytes = coordinator_message(Epoch(4), &frames).encode_to_vec();
         let message = v1::CoordinatorMessage::decode(bytes.as_slice()).unwrap();
         assert_eq!(read_coordinator_message(message).unwrap(), (Epoch(4), frames));

@@ -4,6 +4,8 @@
 mod convert_coordinator;
 mod convert_worker;
 mod fields;
+#[cfg(test)]
+mod hostile;
 
 pub use convert_coordinator::{coordinator_message, read_coordinator_message};
 pub use convert_worker::{read_worker_message, worker_message};

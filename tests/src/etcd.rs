@@ -1,7 +1,7 @@
 //! Real etcd nodes on loopback, and a way to them that loses and holds what passes.
 
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -9,6 +9,8 @@ use ar_coordinator::etcd::{Etcd, EtcdSettings, EtcdTls};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
+
+use crate::network::Host;
 
 pub mod proxy;
 
@@ -21,8 +23,17 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Nodes {
     children: Vec<Child>,
     urls: Vec<String>,
+    plan: Plan,
     tls: Option<EtcdTls>,
-    _folder: TempDir,
+    folder: TempDir,
+}
+
+/// How each node is started.
+#[derive(Debug)]
+struct Plan {
+    peers: Vec<String>,
+    hosts: Vec<Host>,
+    arguments: Vec<String>,
 }
 
 impl Nodes {
@@ -34,52 +45,70 @@ impl Nodes {
         Self::start_with(count, &[], None).await
     }
 
+    /// Starts a node on each of these machines.
+    ///
+    /// # Panics
+    /// When they do not start, or etcd is not installed.
+    pub async fn start_on(hosts: Vec<Host>) -> Self {
+        let at = |port: u16| hosts.iter().map(|host| format!("http://{}:{port}", host.address())).collect();
+        Self::run(at(2379), Plan { peers: at(2380), arguments: Vec::new(), hosts }, None).await
+    }
+
     /// Starts `count` nodes with further arguments. Where there are certificates, clients must have one.
     ///
     /// # Panics
     /// When they do not start, or etcd is not installed.
     pub async fn start_with(count: usize, arguments: &[&str], tls: Option<Certificates>) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
         let scheme = if tls.is_some() { "https" } else { "http" };
         let ports: Vec<_> = (0..2 * count).map(|_| free_port()).collect();
-        let urls: Vec<_> = ports[..count].iter().map(|port| format!("{scheme}://127.0.0.1:{port}")).collect();
-        let peers: Vec<_> = ports[count..].iter().map(|port| format!("http://127.0.0.1:{port}")).collect();
-        let all: Vec<_> = peers.iter().enumerate().map(|(index, url)| format!("n{index}={url}")).collect();
-        let mut children = Vec::new();
-        for index in 0..count {
-            let mut command = Command::new("etcd");
-            command.args(["--name", &format!("n{index}"), "--initial-cluster", &all.join(",")]);
-            command.arg("--data-dir").arg(folder.path().join(format!("n{index}")));
-            command.args(["--listen-client-urls", &urls[index], "--advertise-client-urls", &urls[index]]);
-            command.args([
-                "--listen-peer-urls",
-                &peers[index],
-                "--initial-advertise-peer-urls",
-                &peers[index],
-            ]);
-            if let Some(tls) = &tls {
-                let write = |name: &str, text: &str| -> PathBuf {
-                    let path = folder.path().join(name);
-                    std::fs::write(&path, text).expect("it is written");
-                    path
-                };
-                command.arg("--client-cert-auth");
-                command.arg("--trusted-ca-file").arg(write("ca.pem", &tls.ca));
-                command.arg("--cert-file").arg(write("server.pem", &tls.server.0));
-                command.arg("--key-file").arg(write("server.key", &tls.server.1));
-            }
-            command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
-            children.push(command.spawn().unwrap_or_else(|error| {
-                panic!("etcd cannot be started ({error}); install it (Debian and Ubuntu: apt install etcd-server)")
-            }));
+        let urls = ports[..count].iter().map(|port| format!("{scheme}://127.0.0.1:{port}")).collect();
+        let peers = ports[count..].iter().map(|port| format!("http://127.0.0.1:{port}")).collect();
+        let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        Self::run(urls, Plan { peers, hosts: Vec::new(), arguments }, tls).await
+    }
+
+    async fn run(urls: Vec<String>, mut plan: Plan, tls: Option<Certificates>) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        if let Some(tls) = &tls {
+            let mut write = |flag: &str, name: &str, text: &str| {
+                let path = folder.path().join(name);
+                std::fs::write(&path, text).expect("it is written");
+                plan.arguments.extend([flag.to_owned(), path.to_str().expect("a plain path").to_owned()]);
+            };
+            write("--trusted-ca-file", "ca.pem", &tls.ca);
+            write("--cert-file", "server.pem", &tls.server.0);
+            write("--key-file", "server.key", &tls.server.1);
+            plan.arguments.push("--client-cert-auth".to_owned());
         }
+        let children = (0..urls.len()).map(|node| plan.start(node, &urls, folder.path())).collect();
         let tls = tls.map(|tls| EtcdTls {
             ca: tls.ca.into_bytes(),
             identity: Some((tls.client.0.into_bytes(), tls.client.1.into_bytes())),
         });
-        let nodes = Self { children, urls, tls, _folder: folder };
+        let nodes = Self { children, urls, plan, tls, folder };
         nodes.connect().await;
         nodes
+    }
+
+    /// Kills a node at once.
+    pub fn kill_9(&mut self, node: usize) {
+        // It is there: whoever relies on it asserts that it was felt.
+        let _ = self.children[node].kill();
+        let _ = self.children[node].wait();
+    }
+
+    /// Starts a node again that was killed, with what it had stored.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn restart(&mut self, node: usize) {
+        self.children[node] = self.plan.start(node, &self.urls, self.folder.path());
+    }
+
+    /// Whether a node answers.
+    pub async fn answers(&self, node: usize) -> bool {
+        let asked = async { etcd_client::Client::connect([&self.urls[node]], None).await?.status().await };
+        matches!(tokio::time::timeout(Duration::from_secs(1), asked).await, Ok(Ok(_)))
     }
 
     /// Settings that name all nodes.
@@ -125,18 +154,24 @@ impl Nodes {
         &self.urls[node]
     }
 
-    /// The node that leads the others.
+    /// The node that leads the others, once there is one.
     ///
     /// # Panics
-    /// When there is none.
+    /// When there is none within a minute.
     pub async fn leader(&self) -> usize {
-        for node in 0..self.urls.len() {
-            let status = self.client(node).await.status().await.expect("it answers");
-            if status.header().is_some_and(|header| header.member_id() == status.leader()) {
-                return node;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            for node in 0..self.urls.len() {
+                let asked =
+                    async { etcd_client::Client::connect([&self.urls[node]], None).await?.status().await };
+                if let Ok(Ok(status)) = tokio::time::timeout(Duration::from_secs(1), asked).await
+                    && status.header().is_some_and(|header| header.member_id() == status.leader())
+                {
+                    return node;
+                }
             }
+            assert!(Instant::now() < deadline, "no node leads");
         }
-        panic!("no node leads");
     }
 
     /// Sends a node a signal.
@@ -156,6 +191,28 @@ impl Drop for Nodes {
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+}
+
+impl Plan {
+    fn start(&self, node: usize, urls: &[String], folder: &Path) -> Child {
+        let all: Vec<_> =
+            self.peers.iter().enumerate().map(|(index, url)| format!("n{index}={url}")).collect();
+        let mut command = Command::new("etcd");
+        command.args(["--name", &format!("n{node}"), "--initial-cluster", &all.join(",")]);
+        command.arg("--data-dir").arg(folder.join(format!("n{node}")));
+        command.args(["--listen-client-urls", &urls[node], "--advertise-client-urls", &urls[node]]);
+        let peer = &self.peers[node];
+        command.args(["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer]);
+        command.args(&self.arguments);
+        if let Some(host) = self.hosts.get(node) {
+            command = host.on(&command);
+        }
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap_or_else(|error| {
+            panic!(
+                "etcd cannot be started ({error}); install it (Debian and Ubuntu: apt install etcd-server)"
+            )
+        })
     }
 }
 

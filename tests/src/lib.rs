@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod disk;
 pub mod etcd;
 pub mod figures;
+pub mod network;
 pub mod processes;
 pub mod project;
 pub mod run;

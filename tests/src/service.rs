@@ -1,7 +1,7 @@
 //! A coordinator that serves and its workers, as processes.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -10,6 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
+use crate::network::Host;
 use crate::processes;
 use crate::project::Project;
 use crate::run::{self, Running};
@@ -63,7 +64,8 @@ pub fn experiments(head: &Head, study: &str) -> Vec<Value> {
 
 /// One answer of HTTP/1.1; nothing if nobody answers.
 pub fn http(address: &str, path: &str, token: Option<&str>) -> String {
-    let Ok(mut stream) = TcpStream::connect(address) else {
+    let connect = |address: SocketAddr| TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok();
+    let Some(mut stream) = address.parse().ok().and_then(connect) else {
         return String::new();
     };
     let _ = stream.set_read_timeout(Some(Duration::from_secs(2)));
@@ -79,6 +81,8 @@ pub fn http(address: &str, path: &str, token: Option<&str>) -> String {
 #[derive(Debug)]
 pub struct Head {
     folder: PathBuf,
+    /// The machine that it is on, if not this one.
+    host: Option<Host>,
     address: String,
     /// Where clients and workers look for it; of several coordinators all, separated by commas.
     pub urls: String,
@@ -93,11 +97,28 @@ impl Head {
     /// # Panics
     /// When it does neither.
     pub fn start(folder: &Path, more: &[&str]) -> Self {
+        Self::start_at(folder, None, more)
+    }
+
+    /// Starts one on this machine of a network.
+    ///
+    /// # Panics
+    /// When it neither serves nor stands by.
+    pub fn start_on(host: &Host, folder: &Path, more: &[&str]) -> Self {
+        Self::start_at(folder, Some(host.clone()), &[more, &["--insecure"]].concat())
+            .for_clients(&["--insecure"])
+    }
+
+    fn start_at(folder: &Path, host: Option<Host>, more: &[&str]) -> Self {
         let owned = |flags: &[&str]| flags.iter().map(|flag| (*flag).to_owned()).collect();
-        let address = format!("127.0.0.1:{}", free_port());
+        let address = match &host {
+            Some(host) => format!("{}:7600", host.address()),
+            None => format!("127.0.0.1:{}", free_port()),
+        };
         let scheme = if more.contains(&"--tls-cert") { "https" } else { "http" };
         let mut head = Self {
             folder: folder.to_owned(),
+            host,
             urls: format!("{scheme}://{address}"),
             address,
             more: owned(more),
@@ -123,7 +144,11 @@ impl Head {
         let out = self.out();
         let fixed = ["serve", "--listen", &self.address, "--out", out.to_str().expect("a plain path")];
         let arguments: Vec<&str> = fixed.into_iter().chain(self.more.iter().map(String::as_str)).collect();
-        let mut process = Running::start(&arguments);
+        let command = run::command(&arguments);
+        let mut process = Running::spawn(match &self.host {
+            Some(host) => host.on(&command),
+            None => command,
+        });
         if process.until(|line| line.starts_with("serving") || line.starts_with("standing")).is_none() {
             let (code, why) = process.end();
             panic!("it does not serve: {code:?}, {why}");
@@ -259,20 +284,35 @@ impl Head {
         self.worker_with(name, &self.token("worker"), more)
     }
 
+    /// Starts a worker on this machine of a network.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn worker_on(&self, host: &Host, name: &str, more: &[&str]) -> Worker {
+        self.start_worker(Some(host), name, &self.token("worker"), more)
+    }
+
     /// Starts a worker with another token; what it says is in `NAME.log`.
     ///
     /// # Panics
     /// When it cannot be started.
     pub fn worker_with(&self, name: &str, token: &Path, more: &[&str]) -> Worker {
+        self.start_worker(None, name, token, more)
+    }
+
+    fn start_worker(&self, host: Option<&Host>, name: &str, token: &Path, more: &[&str]) -> Worker {
         let mut command = Command::new(worker_binary());
         command.args(["--coordinator", &self.urls, "--name", name]).args(&self.client);
         command.arg("--token-file").arg(token).arg("--folder").arg(self.folder.join(name));
-        command.args(more).env(ar_worker::NVML_LIBRARY, "none").stdin(Stdio::null()).stdout(Stdio::null());
+        command.args(more).env(ar_worker::NVML_LIBRARY, "none").env("AR_LOG", "info,ar_worker=debug");
+        if let Some(host) = host {
+            command = host.on(&command);
+        }
         // A worker of this name that was there before wrote into it, too.
         let log = self.folder.join(format!("{name}.log"));
         let log = std::fs::File::options().create(true).append(true).open(log).expect("a log");
-        command.env("AR_LOG", "info,ar_worker=debug");
-        let child = command.stderr(log).spawn().expect("the worker starts");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        let child = command.spawn().expect("the worker starts");
         Worker { child }
     }
 }

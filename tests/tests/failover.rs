@@ -4,15 +4,20 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use ar_tests::etcd::Nodes;
+use ar_tests::etcd::{Certificates, Nodes};
 use ar_tests::project::Project;
 use ar_tests::service::{Head, SLOW, ended, experiments, http, submitted};
 use nix::sys::signal::Signal;
 
 /// Two coordinators that share a folder, the first of which leads, and nodes of etcd.
 fn cluster(nodes: &Nodes, count: usize, folder: &Path) -> [Head; 2] {
+    cluster_with(nodes, count, folder, &[])
+}
+
+fn cluster_with(nodes: &Nodes, count: usize, folder: &Path, more: &[&str]) -> [Head; 2] {
     let urls: Vec<&str> = (0..count).map(|node| nodes.url(node)).collect();
-    let flags = ["--etcd", &urls.join(","), "--leader-ttl", "2s", "--lease-ttl", "6s"];
+    let urls = urls.join(",");
+    let flags = [&["--etcd", &urls, "--leader-ttl", "2s", "--lease-ttl", "6s"], more].concat();
     let mut first = Head::start(folder, &flags);
     ar_tests::processes::wait_until("the first leads", || ready(&first));
     let mut second = Head::start(folder, &flags);
@@ -63,6 +68,36 @@ async fn a_standby_takes_over_with_everything_and_what_runs_goes_on() {
     let epoch = metrics.lines().find_map(|line| line.strip_prefix("ar_coordinator_epoch ")).unwrap();
     assert!(epoch.parse::<u64>().unwrap() > 1, "{epoch}");
     drop(workers);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_of_it_works_over_an_etcd_that_lets_in_who_is_signed() {
+    let (nodes, home) =
+        (Nodes::start_with(3, &[], Some(Certificates::make())).await, tempfile::tempdir().unwrap());
+    let tls = nodes.settings().tls.unwrap();
+    let (certificate, key) = tls.identity.unwrap();
+    let [ca, certificate, key] = [("ca", tls.ca), ("cert", certificate), ("key", key)].map(|(name, pem)| {
+        let path = home.path().join(format!("etcd.{name}"));
+        fs::write(&path, pem).unwrap();
+        path.to_str().unwrap().to_owned()
+    });
+    let signed = ["--etcd-ca", &ca, "--etcd-cert", &certificate, "--etcd-key", &key];
+    let [mut first, second] = cluster_with(&nodes, 3, home.path(), &signed);
+    let project = Project::new(SLOW);
+    let _worker = second.worker("w1", &["--slots", "2"]);
+    let study = submitted(&second, &project, &["--budget", "12", "--rounds", "1"]);
+    second.until(&study, |line| line["ended"].as_u64() >= Some(2));
+    first.kill_9();
+    second.until(&study, ended);
+    assert!(experiments(&second, &study).iter().all(|e| e["outcome"] == "done"));
+    // Who shows no certificate is not let in, and is told at once what it was that did not answer.
+    let out = home.path().join("other");
+    let unsigned = ["--listen", "127.0.0.1:0", "--etcd", nodes.url(0), "--etcd-ca", &ca];
+    let refused =
+        ar_tests::run::finish(&[&["serve", "--out", out.to_str().unwrap()][..], &unsigned].concat());
+    let said = ar_tests::run::stderr(&refused);
+    assert_ne!(refused.status.code(), Some(0), "{said}");
+    assert!(said.contains("etcd") && said.contains(nodes.url(0)), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

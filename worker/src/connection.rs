@@ -1,6 +1,6 @@
 //! The connection to the coordinator: opened, read, opened again with a jittered back-off.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ar_common::Epoch;
 use ar_common::frames::CoordinatorFrame;
@@ -14,8 +14,11 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::session::WorkerError;
 
-/// First and longest wait before connecting again.
+/// Shortest and longest wait before connecting again.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(10));
+/// In between it waits for this part of the time for which there has been no session, so that an outage is longer for
+/// it by no more than that.
+const PART: u32 = 8;
 
 /// An open stream.
 #[derive(Debug, Clone)]
@@ -40,13 +43,13 @@ pub(crate) fn keep_open(dial: &Dial, token: Token) -> Result<mpsc::Receiver<Even
     let endpoints = dial.endpoints()?;
     let (sender, receiver) = mpsc::channel(64);
     tokio::spawn(async move {
-        let mut wait = BACKOFF.0;
+        let mut lost = Instant::now();
         for endpoint in endpoints.iter().cycle() {
             if sender.is_closed() {
                 return;
             }
             match stream(endpoint, &token, &sender).await {
-                Ok(()) => wait = BACKOFF.0,
+                Ok(()) => lost = Instant::now(),
                 Err(status) if is_final(status.code()) => {
                     let _ = sender.send(Event::Refused(status.message().to_owned())).await;
                     return;
@@ -54,8 +57,8 @@ pub(crate) fn keep_open(dial: &Dial, token: Token) -> Result<mpsc::Receiver<Even
                 Err(status) => tracing::info!(coordinator = %endpoint.uri(), %status, "no session"),
             }
             let jitter = 0.5 + rand::random::<f64>() / 2.0;
+            let wait = (lost.elapsed() / PART).clamp(BACKOFF.0, BACKOFF.1);
             tokio::time::sleep(wait.mul_f64(jitter)).await;
-            wait = (wait * 2).min(BACKOFF.1);
         }
     });
     Ok(receiver)

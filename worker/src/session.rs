@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ar_common::frames::{CoordinatorFrame, Grant, LeaseRef, WorkerFrame};
-use ar_common::{Millis, Outcome, StudyId, WorkerId};
+use ar_common::{Epoch, Millis, Outcome, StudyId, WorkerId};
 use ar_net::{BlobError, BlobStore, Dial, DialError, Token, durable, service, transfer};
 use ar_proto::v1::WorkerMessage;
 use ar_proto::v1::coordinator_client::CoordinatorClient;
@@ -170,6 +170,18 @@ fn lock(folder: &Path) -> io::Result<Flock<File>> {
     Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| error.into())
 }
 
+/// Says in the log which leases came and which were answered, from which reign: what this worker did can be held against
+/// what the journal says.
+fn note(epoch: Epoch, frame: &CoordinatorFrame) {
+    let (lease, what) = match frame {
+        CoordinatorFrame::Grant(grant) => (&grant.lease, "granted"),
+        CoordinatorFrame::Ack { lease } => (lease, "acknowledged"),
+        CoordinatorFrame::Refused { lease, .. } => (lease, "refused"),
+        _ => return,
+    };
+    tracing::debug!(experiment = lease.experiment.0, lease = lease.lease.seq.0, epoch = epoch.0, "{what}");
+}
+
 impl Shell {
     fn open(
         config: WorkerConfig,
@@ -304,13 +316,7 @@ impl Shell {
             }
             Event::Frames(epoch, frames) => {
                 for frame in frames {
-                    if let CoordinatorFrame::Ack { lease } = &frame {
-                        tracing::debug!(
-                            experiment = lease.experiment.0,
-                            lease = lease.lease.seq.0,
-                            "acknowledged"
-                        );
-                    }
+                    note(epoch, &frame);
                     self.step(Input::Frame { epoch, frame });
                 }
             }

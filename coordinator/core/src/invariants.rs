@@ -106,6 +106,11 @@ impl Audit {
         self.state.apply(record);
     }
 
+    /// What was found so far.
+    pub fn found(&self) -> &[Violation] {
+        &self.found
+    }
+
     /// What was found, and the state at the end.
     pub fn finish(self) -> (Vec<Violation>, State) {
         (self.found, self.state)

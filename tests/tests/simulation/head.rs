@@ -1,109 +1,159 @@
 //! A coordinator's shell: group commit, effects held back until their records are durable, a clock.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use ar_common::frames::CoordinatorFrame;
-use ar_common::{Epoch, Millis};
-use ar_core::{Core, Effect, Input, Output, Record, SessionId, Timing, step};
+use ar_common::{Epoch, Millis, Seq, StudyId};
+use ar_core::{Core, Effect, Input, Output, Record, SessionId, TimeLeft, Timing, step};
 
-use super::agenda::{Agenda, Dice, Event, HeadId, LinkId};
-use super::faults::{Death, Fault};
-use super::ledger::Ledger;
-use super::search::search;
+use super::agenda::{Agenda, BatchId, Dice, Event, HeadId, HostId, LinkId};
+use super::clock::Clock;
+use super::faults::{Death, Mutant};
 
 /// One start of a coordinator.
 #[derive(Debug)]
 pub(crate) struct Head {
     pub(crate) id: HeadId,
+    pub(crate) host: HostId,
+    pub(crate) clock: Clock,
     pub(crate) core: Core,
-    pub(crate) epoch: Epoch,
+    /// It has been elected, its `Elected` is durable, and it has not heard of its end.
+    pub(crate) leads: bool,
+    /// Of its leader key.
+    pub(crate) created: u64,
+    /// The journal's head as it left it.
+    pub(crate) revision: u64,
+    /// When it last heard from the store that it leads.
+    pub(crate) heard: u64,
     /// Connections that it has not seen the end of.
     pub(crate) links: BTreeSet<LinkId>,
+    /// How much of the journal it knows to be durable.
+    pub(crate) durable: u64,
     gathering: Output,
-    writing: Option<Output>,
+    pub(crate) writing: Option<Writing>,
+    /// When it looks at its clock next.
     next_tick: Option<u64>,
     /// The journal takes the next batch so much later.
     pub(crate) slow: u64,
     /// It dies while it writes its next batch.
     pub(crate) doom: Option<Death>,
+    /// Nothing of it runs before.
+    pub(crate) paused_until: u64,
+    mutant: Option<Mutant>,
+}
+
+/// A batch that the journal is taking.
+#[derive(Debug)]
+pub(crate) struct Writing {
+    pub(crate) id: BatchId,
+    /// Where in the journal it belongs.
+    pub(crate) first: u64,
+    pub(crate) records: Rc<[Record]>,
+    effects: Vec<Effect>,
 }
 
 /// What a coordinator wants from its world.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "they are moved once and live for a moment")]
 pub(crate) enum Wish {
     Send(LinkId, CoordinatorFrame),
     Close(LinkId),
+    Plan {
+        study: StudyId,
+        want: usize,
+        as_of: Seq,
+        time: TimeLeft,
+    },
+    /// Write what it is writing.
+    Write,
 }
 
 impl Head {
-    /// Begins a reign over the journal, by a record of its own.
-    pub(crate) fn start(id: HeadId, ledger: &Ledger, now: u64) -> Self {
-        let core = Core::new(ledger.state.clone(), Timing::default(), Millis(now));
-        let epoch = ledger.state.epoch;
-        let (gathering, links) = (Output::default(), BTreeSet::new());
-        Self { id, core, epoch, links, gathering, writing: None, next_tick: None, slow: 0, doom: None }
+    /// A process that does not lead yet.
+    pub(crate) fn start(id: HeadId, host: HostId, clock: Clock, mutant: Option<Mutant>) -> Self {
+        Self {
+            id,
+            host,
+            clock,
+            core: Core::default(),
+            leads: false,
+            created: 0,
+            revision: 0,
+            heard: 0,
+            links: BTreeSet::new(),
+            durable: 0,
+            gathering: Output::default(),
+            writing: None,
+            next_tick: None,
+            slow: 0,
+            doom: None,
+            paused_until: 0,
+            mutant,
+        }
+    }
+
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.core.state.epoch
+    }
+
+    /// It may lead: this is the journal, and it says so there first.
+    pub(crate) fn opens(&mut self, mut state: ar_core::State, batch: BatchId) {
+        let epoch = Epoch(state.epoch.0 + 1).max(Epoch(self.created));
+        let records: Rc<[Record]> = Rc::from([Record::Elected { epoch }]);
+        self.durable = state.seq.0;
+        records.iter().for_each(|record| state.apply(record));
+        self.core.state = state;
+        self.writing = Some(Writing { id: batch, first: self.durable + 1, records, effects: Vec::new() });
+    }
+
+    /// What it said is durable: it leads.
+    pub(crate) fn begins(&mut self, now: u64) {
+        let state = std::mem::take(&mut self.core.state);
+        self.core = Core::new(state, Timing::default(), Millis(self.clock.read(now)));
+        self.leads = true;
     }
 
     /// Takes an input. What follows waits until it is durable.
     pub(crate) fn step(&mut self, input: Input, now: u64) {
-        let Output { records, effects } = step(&mut self.core, input, Millis(now));
+        let Output { records, effects } = step(&mut self.core, input, Millis(self.clock.read(now)));
         self.gathering.records.extend(records);
         self.gathering.effects.extend(effects);
     }
 
     /// Hands what has gathered to the journal if that is free. What rests on no record is done at once.
-    pub(crate) fn flush(&mut self, now: u64, agenda: &mut Agenda, dice: &mut Dice) -> Vec<Wish> {
+    pub(crate) fn flush(
+        &mut self,
+        now: u64,
+        agenda: &mut Agenda,
+        dice: &mut Dice,
+        batches: &mut BatchId,
+    ) -> Vec<Wish> {
         self.plan_tick(now, agenda, dice);
         if self.writing.is_some() {
             return vec![];
         }
-        let batch = std::mem::take(&mut self.gathering);
-        if batch.records.is_empty() {
-            return self.perform(batch.effects, now, agenda, dice);
+        let Output { records, mut effects } = std::mem::take(&mut self.gathering);
+        if records.is_empty() {
+            return perform(effects);
         }
         if let Some(death) = self.doom.take() {
-            agenda.put(now, Event::Fault(Fault::KillHead(death)));
+            agenda.put(now, Event::HeadDies { head: self.id, death });
         }
-        let ms = dice.between(0, 6) + std::mem::take(&mut self.slow);
-        agenda.put(now + ms, Event::Appended { head: self.id });
-        self.writing = Some(batch);
-        vec![]
-    }
-
-    /// The batch that the journal is taking, if there is one.
-    pub(crate) fn take_writing(&mut self) -> Option<Output> {
-        self.writing.take()
-    }
-
-    /// Records that are not durable yet.
-    pub(crate) fn not_durable(&self) -> impl Iterator<Item = &Record> {
-        self.writing.iter().flat_map(|batch| &batch.records).chain(&self.gathering.records)
-    }
-
-    /// Runs the effects of what is durable.
-    pub(crate) fn perform(
-        &self,
-        effects: Vec<Effect>,
-        now: u64,
-        agenda: &mut Agenda,
-        dice: &mut Dice,
-    ) -> Vec<Wish> {
-        let mut wishes = Vec::new();
-        for effect in effects {
-            match effect {
-                Effect::Send { session, frame } => wishes.push(Wish::Send(session.0, frame)),
-                Effect::Close { session, .. } => wishes.push(Wish::Close(session.0)),
-                Effect::Plan { study, want, as_of, time } => {
-                    // The state may be ahead of `as_of` by now, as it may be in the actor.
-                    let plan = search(&self.core.state, &study, want, time);
-                    let ms =
-                        if dice.once_in(20) { dice.between(1_000, 60_000) } else { dice.between(1, 100) };
-                    agenda.put(now + ms, Event::Planned { head: self.id, study, as_of, plan });
-                }
-            }
-        }
+        let early = match self.mutant {
+            Some(Mutant::AckFirst) => std::mem::take(&mut effects),
+            _ => vec![],
+        };
+        *batches += 1;
+        self.writing =
+            Some(Writing { id: *batches, first: self.durable + 1, records: records.into(), effects });
+        let mut wishes = perform(early);
+        wishes.push(Wish::Write);
         wishes
+    }
+
+    /// Records that its state has and that need not be durable.
+    pub(crate) fn not_durable(&self) -> impl Iterator<Item = &Record> {
+        self.writing.iter().flat_map(|batch| batch.records.iter()).chain(&self.gathering.records)
     }
 
     /// Looks at the clock a little after the next lease lapses.
@@ -112,7 +162,7 @@ impl Head {
             return;
         };
         if self.next_tick.is_none_or(|tick| tick <= now) {
-            let tick = lapse.max(now) + dice.between(0, 200);
+            let tick = self.clock.when(lapse, now) + dice.between(0, 200);
             self.next_tick = Some(tick);
             agenda.put(tick, Event::Tick { head: self.id });
         }
@@ -122,6 +172,22 @@ impl Head {
         self.next_tick = None;
         self.step(Input::Tick, now);
     }
+}
+
+impl Writing {
+    /// What is to be done, now that it is durable.
+    pub(crate) fn done(self) -> Vec<Wish> {
+        perform(self.effects)
+    }
+}
+
+fn perform(effects: Vec<Effect>) -> Vec<Wish> {
+    let wish = |effect| match effect {
+        Effect::Send { session, frame } => Wish::Send(session.0, frame),
+        Effect::Close { session, .. } => Wish::Close(session.0),
+        Effect::Plan { study, want, as_of, time } => Wish::Plan { study, want, as_of, time },
+    };
+    effects.into_iter().map(wish).collect()
 }
 
 /// The session that a coordinator knows a connection as.

@@ -3,19 +3,46 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ar_common::frames::{CoordinatorFrame, LeaseRef};
-use ar_common::{Block, Epoch, ExperimentId, LeaseSeq, Outcome, Seq, StudyId, WorkerId};
-use ar_core::{Audit, Core, Loss, Record, State, Status, check};
+use ar_common::{Block, ExperimentId, LeaseSeq, Outcome, Seq, StudyId, WorkerId};
+use ar_core::{Audit, Loss, Planned, Record, State, Status, TimeLeft};
 
+use super::agenda::HeadId;
+use super::head::Head;
 use super::met::Met;
+use super::search::search;
+
+/// Of so many looks at a live state, one compares all of it with the journal: that costs as much as all the others.
+const THOROUGH: u64 = 16;
+/// Of so many plans, one is made again at the end.
+const AGAIN: usize = 4;
+
+/// A plan that was made.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) by: HeadId,
+    /// The last record that its state had.
+    pub(crate) seen: Seq,
+    pub(crate) study: StudyId,
+    pub(crate) want: usize,
+    pub(crate) time: TimeLeft,
+    pub(crate) plan: Planned,
+}
 
 /// The journal that coordinators write to, one after the other.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     /// Every durable record, in order.
     pub(crate) journal: Vec<Record>,
+    /// Who wrote each.
+    writers: Vec<HeadId>,
     /// Their fold.
     pub(crate) state: State,
     audit: Audit,
+    looks: u64,
+    asked: Vec<Asked>,
+    plans: usize,
+    /// The best of each study, by its results as they came.
+    best: BTreeMap<StudyId, (f64, ExperimentId)>,
     /// Results that a worker made and kept, by the lease they were made under.
     made: BTreeMap<LeaseRef, Outcome>,
     /// Results whose acknowledgement has left a coordinator.
@@ -29,11 +56,26 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    pub(crate) fn append(&mut self, record: &Record, met: &mut Met) {
+    /// A batch is durable.
+    pub(crate) fn append(&mut self, first: u64, records: &[Record], writer: HeadId, met: &mut Met) {
+        let next = self.journal.len() as u64 + 1;
+        assert_eq!(first, next, "I2: a batch is written twice, or over another");
+        records.iter().for_each(|record| self.take(record, writer, met));
+    }
+
+    /// A journal is opened that has this many records.
+    pub(crate) fn reopened(&self, found: u64) {
+        let there = self.journal.len() as u64;
+        assert_eq!(found, there, "I1: {there} records were acknowledged, and the journal has {found}");
+    }
+
+    fn take(&mut self, record: &Record, writer: HeadId, met: &mut Met) {
         self.audit.record(record);
+        assert_eq!(self.audit.found(), [], "of the journal");
         self.check_lease(record);
         self.state.apply(record);
         self.journal.push(record.clone());
+        self.writers.push(writer);
         match record {
             Record::Elected { .. } => met.reigns += 1,
             Record::Extended { .. } => met.extended += 1,
@@ -56,9 +98,27 @@ impl Ledger {
                     );
                 }
             }
-            Record::Done { experiment, lease, outcome, .. } => self.ended(*experiment, *lease, outcome, met),
+            Record::Done { experiment, lease, outcome, .. } => {
+                self.ended(*experiment, *lease, outcome, met);
+                self.score(*experiment, outcome);
+            }
             _ => {}
         }
+    }
+
+    /// I5, after every result.
+    fn score(&mut self, id: ExperimentId, outcome: &Outcome) {
+        let entry = self.state.experiment(id).unwrap();
+        let study = &self.state.studies[&entry.study];
+        if let (Block::FIRST, Some(score)) = (entry.block, outcome.score()) {
+            let known = self.best.entry(entry.study.clone()).or_insert((score, id));
+            if score > known.0 || (score.total_cmp(&known.0).is_eq() && id < known.1) {
+                *known = (score, id);
+            }
+        }
+        let found = self.state.best(study).map(|(experiment, score)| (score, experiment.id));
+        let best = self.best.get(&entry.study).copied();
+        assert_eq!(found, best, "I5: best is not the fold of the Done records");
     }
 
     /// What a record says about a lease, against what the journal said before.
@@ -155,52 +215,75 @@ impl Ledger {
         }
     }
 
-    /// What must hold of a live core that holds `more` records which are not durable yet.
-    pub(crate) fn check<'a>(&self, core: &Core, more: impl Iterator<Item = &'a Record>) {
-        assert_eq!(check(core), vec![]);
+    /// I6: what a leader holds is the fold of the journal, and of what it has not made durable.
+    pub(crate) fn check(&mut self, head: &Head, thorough: bool) {
+        self.looks += 1;
+        // Another one's `Elected` stands there: this one has been deposed, and what it holds is nobody's truth.
+        let deposed = head.epoch() != self.state.epoch;
+        if deposed || !(thorough || self.looks.is_multiple_of(THOROUGH)) {
+            return;
+        }
+        let live = &head.core.state;
+        let more: Vec<&Record> = head.not_durable().collect();
+        // What it writes may be durable, and its answer on the way.
+        let ahead = usize::try_from(live.seq.0 - self.state.seq.0).unwrap();
         let mut state = self.state.clone();
-        more.for_each(|record| state.apply(record));
-        assert_eq!(state, core.state, "I6: the live state is not the fold of the journal");
-        assert_eq!(state.hash(), core.state.hash(), "I6: equal states, other hashes");
+        more[more.len() - ahead..].iter().for_each(|record| state.apply(record));
+        assert_eq!(state, *live, "I6: the live state is not the fold of the journal");
+        assert_eq!(state.hash(), live.hash(), "I6: equal states, other hashes");
     }
 
-    pub(crate) fn next_epoch(&self) -> Epoch {
-        Epoch(self.state.epoch.0 + 1)
+    /// A plan was made; it may be made again at the end.
+    pub(crate) fn asked(&mut self, asked: Asked) {
+        self.plans += 1;
+        if self.plans.is_multiple_of(AGAIN) {
+            self.asked.push(asked);
+        }
     }
 
-    /// The journal from its start.
-    pub(crate) fn audit(self) -> Vec<Record> {
-        let (found, replayed) = self.audit.finish();
-        assert_eq!(found, vec![]);
-        assert_eq!(replayed.hash(), self.state.hash());
-        let mut ends: BTreeMap<ExperimentId, u32> = BTreeMap::new();
-        let mut best: BTreeMap<StudyId, (f64, ExperimentId)> = BTreeMap::new();
-        for record in &self.journal {
-            let Record::Done { experiment, outcome, .. } = record else {
+    /// I7: a plan is a function of the records that it saw.
+    fn plan_again(&mut self, met: &mut Met) {
+        let mut asked = std::mem::take(&mut self.asked);
+        asked.sort_by_key(|asked| asked.seen);
+        let mut state = State::default();
+        let mut records = self.journal.iter();
+        for Asked { by, seen, study, want, time, plan } in asked {
+            // Where the records that it saw last were lost with it, others have their place.
+            if seen > self.state.seq || self.writers[usize::try_from(seen.0).unwrap() - 1] != by {
                 continue;
-            };
-            *ends.entry(*experiment).or_default() += 1;
-            let entry = self.state.experiment(*experiment).unwrap();
-            if let (Block::FIRST, Some(score)) = (entry.block, outcome.score()) {
-                let known = best.entry(entry.study.clone()).or_insert((score, *experiment));
-                if score > known.0 || (score.total_cmp(&known.0).is_eq() && *experiment < known.1) {
-                    *known = (score, *experiment);
-                }
             }
+            let behind = usize::try_from(seen.0 - state.seq.0).unwrap();
+            records.by_ref().take(behind).for_each(|record| state.apply(record));
+            met.plans_again += 1;
+            assert_eq!(search(&state, &study, want, time), plan, "I7: the plan after record {seen}");
         }
-        for experiment in &self.state.experiments {
-            assert_eq!(ends.get(&experiment.id), Some(&1), "I2, I8: {experiment:?}");
-        }
+    }
+
+    /// The journal from its start; all has ended, unless it broke off.
+    pub(crate) fn audit(mut self, broke_off: bool, met: &mut Met) -> Vec<Record> {
+        self.plan_again(met);
+        let (_, replayed) = self.audit.finish();
+        assert_eq!(replayed.hash(), self.state.hash(), "I6: a replay has another hash");
         for (experiment, lease) in &self.acked {
             let end = self.state.experiment(*experiment).map(|e| &e.status);
             let kept = matches!(end, Some(Status::Done { lease: Some(kept), .. }) if kept == lease);
             assert!(kept, "I1: experiment {experiment} was acknowledged under {lease} and is {end:?}");
         }
+        if broke_off {
+            return self.journal;
+        }
+        let mut ends: BTreeMap<ExperimentId, u32> = BTreeMap::new();
+        for record in &self.journal {
+            if let Record::Done { experiment, .. } = record {
+                *ends.entry(*experiment).or_default() += 1;
+            }
+        }
+        for experiment in &self.state.experiments {
+            assert_eq!(ends.get(&experiment.id), Some(&1), "I2, I8: {experiment:?}");
+        }
         for (id, study) in &self.state.studies {
             assert!(study.is_finished(), "I8: study {id} is {:?}", study.phase);
             assert!(study.keeps_to(&study.budget()), "study {id} spent too much");
-            let found = self.state.best(study).map(|(experiment, score)| (score, experiment.id));
-            assert_eq!(found, best.get(id).copied(), "I5: best is not the fold of the Done records");
         }
         self.journal
     }

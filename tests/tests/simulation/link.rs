@@ -1,6 +1,7 @@
 //! One connection: in order each way, and nothing more is promised.
 
 use super::agenda::{Agenda, Boot, Dice, Event, HeadId, LinkId, MachineId};
+use super::met::Met;
 use ar_common::Epoch;
 use ar_common::frames::{CoordinatorFrame, WorkerFrame};
 
@@ -24,18 +25,16 @@ impl Link {
         Self { id, machine, boot, head, cut: None, deaf: false, last_at_head: 0, last_at_machine: 0 }
     }
 
-    pub(crate) fn carry_to_head(
-        &mut self,
-        now: u64,
-        frame: WorkerFrame,
-        agenda: &mut Agenda,
-        dice: &mut Dice,
-    ) {
+    pub(crate) fn carry_to_head(&mut self, now: u64, frame: WorkerFrame, way: &mut Way<'_>) {
         if self.cut.is_some_and(|cut| cut <= now) {
-            return;
+            return way.met.dropped += 1;
         }
-        self.last_at_head = self.last_at_head.max(now + latency(dice));
-        agenda.put(self.last_at_head, Event::AtHead { link: self.id, frame });
+        self.last_at_head = self.last_at_head.max(now + way.latency());
+        // A second Hello on one connection ends it, as no worker says one.
+        if !matches!(frame, WorkerFrame::Hello(_)) && way.repeats() {
+            way.agenda.put(self.last_at_head, Event::AtHead { link: self.id, frame: frame.clone() });
+        }
+        way.agenda.put(self.last_at_head, Event::AtHead { link: self.id, frame });
     }
 
     pub(crate) fn carry_to_machine(
@@ -43,13 +42,17 @@ impl Link {
         now: u64,
         epoch: Epoch,
         frame: CoordinatorFrame,
-        agenda: &mut Agenda,
-        dice: &mut Dice,
+        way: &mut Way<'_>,
     ) {
-        if !self.deaf {
-            self.last_at_machine = self.last_at_machine.max(now + latency(dice));
-            agenda.put(self.last_at_machine, Event::AtMachine { link: self.id, epoch, frame });
+        if self.deaf {
+            return way.met.dropped += 1;
         }
+        self.last_at_machine = self.last_at_machine.max(now + way.latency());
+        if way.repeats() {
+            let again = Event::AtMachine { link: self.id, epoch, frame: frame.clone() };
+            way.agenda.put(self.last_at_machine, again);
+        }
+        way.agenda.put(self.last_at_machine, Event::AtMachine { link: self.id, epoch, frame });
     }
 
     /// Whether a frame that arrives at the worker now is still received.
@@ -74,12 +77,13 @@ impl Link {
 
     /// It breaks. What was on its way to the worker is lost; what was on its way to the coordinator
     /// comes, and may come late.
-    pub(crate) fn cut(&mut self, now: u64, sees: Sees, agenda: &mut Agenda) {
+    pub(crate) fn cut(&mut self, now: u64, sees: Sees, agenda: &mut Agenda, met: &mut Met) {
         if self.cut.is_some() {
             return;
         }
         (self.cut, self.deaf) = (Some(now), true);
         if let Some(last) = sees.late.and_then(|ms| agenda.delay(self.id, ms)) {
+            met.delayed += 1;
             self.last_at_head = last;
         }
         agenda.put(now + sees.machine, Event::MachineSeesEnd { link: self.id });
@@ -94,6 +98,33 @@ pub(crate) struct Sees {
     pub(crate) head: u64,
     /// How much later what was on its way to the coordinator arrives.
     pub(crate) late: Option<u64>,
+}
+
+/// The network as it is now.
+pub(crate) struct Way<'a> {
+    pub(crate) agenda: &'a mut Agenda,
+    pub(crate) dice: &'a mut Dice,
+    pub(crate) met: &'a mut Met,
+    /// It delays much, and brings some frames twice.
+    pub(crate) rough: bool,
+}
+
+impl Way<'_> {
+    fn latency(&mut self) -> u64 {
+        match self.rough {
+            true if self.dice.once_in(3) => {
+                self.met.slowed += 1;
+                self.dice.between(100, 20_000)
+            }
+            _ => latency(self.dice),
+        }
+    }
+
+    fn repeats(&mut self) -> bool {
+        let repeats = self.rough && self.dice.once_in(4);
+        self.met.duplicated += u32::from(repeats);
+        repeats
+    }
 }
 
 fn latency(dice: &mut Dice) -> u64 {

@@ -7,7 +7,8 @@ use ar_common::{Epoch, ExperimentId, Millis, Outcome};
 use ar_worker_core::{Effect, Identity, Input, SpoolEntry, Worker};
 
 use super::agenda::{Agenda, Boot, Dice, Event, LinkId, MachineId, Moment};
-use super::faults::Fault;
+use super::clock::Clock;
+use super::faults::{Fault, Mutant};
 use super::ledger::Ledger;
 use super::met::Met;
 use super::search::{FOLDS, fate};
@@ -18,6 +19,8 @@ struct Process {
     run: u64,
     /// When it must be gone.
     must_end: u64,
+    /// Between asking it to end and ending it.
+    grace: u64,
     stopping: bool,
 }
 
@@ -37,6 +40,7 @@ pub(crate) struct Machine {
     pub(crate) deadly: u32,
     processes: BTreeMap<LeaseRef, Process>,
     runs: u64,
+    /// Results that are not durable yet.
     writing: BTreeMap<LeaseRef, SpoolEntry>,
     disk: BTreeMap<LeaseRef, SpoolEntry>,
     wake: Option<u64>,
@@ -44,6 +48,11 @@ pub(crate) struct Machine {
     answered: BTreeSet<ExperimentId>,
     /// The highest that spoke to this start of it.
     epoch: Epoch,
+    clock: Clock,
+    /// Nothing of its worker runs before; what that started does.
+    pub(crate) paused_until: u64,
+    /// The newest connection on which it was heard.
+    pub(crate) heard_on: LinkId,
 }
 
 /// What all machines of a world share.
@@ -53,6 +62,7 @@ pub(crate) struct Shared<'a> {
     pub(crate) quick: bool,
     /// Whether everything has healed.
     pub(crate) healed: bool,
+    pub(crate) mutant: Option<Mutant>,
     pub(crate) agenda: &'a mut Agenda,
     pub(crate) dice: &'a mut Dice,
     pub(crate) ledger: &'a mut Ledger,
@@ -88,12 +98,17 @@ impl Machine {
             wake: None,
             answered: BTreeSet::new(),
             epoch: Epoch(0),
+            clock: Clock::new(0),
+            paused_until: 0,
+            heard_on: 0,
         }
     }
 
     /// Its process starts with what is on its disk.
     pub(crate) fn start(&mut self, world: &mut Shared<'_>) {
         self.boot += 1;
+        self.clock = Clock::new(world.now);
+        self.paused_until = 0;
         let identity = Identity {
             worker: format!("w{}", self.id).as_str().into(),
             boot: self.boot,
@@ -119,9 +134,15 @@ impl Machine {
         for (lease, entry) in std::mem::take(&mut self.writing) {
             if world.dice.once_in(2) {
                 self.disk.insert(lease, entry);
+            } else {
+                world.met.spool_lost += 1;
             }
         }
         world.met.spooled_over_a_death += u32::try_from(self.disk.len()).unwrap();
+    }
+
+    pub(crate) fn runs_any(&self) -> bool {
+        !self.processes.is_empty()
     }
 
     pub(crate) fn lose_disk(&mut self) {
@@ -136,23 +157,30 @@ impl Machine {
         if let Input::Frame { frame: ar_common::frames::CoordinatorFrame::Ack { lease }, .. } = &input {
             self.answered.insert(lease.experiment);
         }
-        let epoch = match &input {
+        let said = match &input {
             Input::Frame { epoch, .. } => *epoch,
             _ => self.epoch,
         };
-        let deposed = epoch < self.epoch;
-        self.epoch = self.epoch.max(epoch);
-        let effects = worker.step(input, Millis(world.now));
+        let deposed = said < self.epoch;
+        self.epoch = self.epoch.max(said);
+        let input = match input {
+            Input::Frame { frame, .. } if world.mutant == Some(Mutant::DeafToEpochs) => {
+                Input::Frame { epoch: self.epoch, frame }
+            }
+            input => input,
+        };
+        let effects = worker.step(input, Millis(self.clock.read(world.now)));
         let refused = matches!(effects[..], [Effect::Reconnect { .. }]);
-        assert_eq!(deposed, refused, "a frame of a lower epoch, and no other, is refused: {effects:?}");
+        assert_eq!(deposed, refused, "I4: a frame of a lower epoch, and no other, is refused: {effects:?}");
         let wishes = effects.into_iter().filter_map(|effect| self.perform(effect, world)).collect();
-        assert!(self.processes.len() <= self.slots as usize, "more processes than slots");
+        assert!(self.processes.len() <= self.slots as usize, "I9: more processes than slots");
         self.plan_wake(world);
         wishes
     }
 
     fn plan_wake(&mut self, world: &mut Shared<'_>) {
-        let wake = self.worker.as_ref().and_then(Worker::next_wake).map(|at| at.0.max(world.now));
+        let wake = self.worker.as_ref().and_then(Worker::next_wake);
+        let wake = wake.map(|at| self.clock.when(at.0, world.now));
         if let Some(at) = wake.filter(|at| self.wake.is_none_or(|planned| *at < planned)) {
             self.wake = Some(at);
             world.agenda.put(at, Event::Wake { machine: self.id, boot: self.boot });
@@ -164,11 +192,25 @@ impl Machine {
         self.step(Input::Tick, world)
     }
 
+    /// Its worker sleeps, and its connection may be taken for dead meanwhile. What it would have stopped goes on.
+    pub(crate) fn sleep(&mut self, until: u64) {
+        self.paused_until = self.paused_until.max(until);
+        for process in self.processes.values_mut() {
+            process.must_end = process.must_end.max(until + process.grace);
+        }
+    }
+
+    /// Its clock jumps.
+    pub(crate) fn jump(&mut self, ms: u64, world: &mut Shared<'_>) {
+        self.clock.jump(ms);
+        world.agenda.put(world.now, Event::Wake { machine: self.id, boot: self.boot });
+    }
+
     fn perform(&mut self, effect: Effect, world: &mut Shared<'_>) -> Option<Wish> {
         match effect {
             Effect::Send(frame) => {
                 if let WorkerFrame::Completed { lease, .. } = &frame {
-                    assert!(self.disk.contains_key(lease), "{lease:?} was offered before it was durable");
+                    assert!(self.disk.contains_key(lease), "I1: {lease:?} was offered before it was durable");
                 }
                 return Some(Wish::Send(Box::new(frame)));
             }
@@ -202,6 +244,11 @@ impl Machine {
                 self.writing.insert(lease, entry);
                 let at = world.now + world.dice.between(0, 50);
                 world.agenda.put(at, Event::Spooled { machine: self.id, boot: self.boot, lease });
+                if world.mutant == Some(Mutant::SpoolNoSync) {
+                    world
+                        .agenda
+                        .put(world.now, Event::SaysSpooled { machine: self.id, boot: self.boot, lease });
+                }
             }
             Effect::Unspool(lease) => {
                 assert!(self.disk.remove(&lease).is_some(), "{lease:?} was not on the disk");
@@ -222,7 +269,7 @@ impl Machine {
         self.runs += 1;
         let fate = fate(world.seed, world.quick, &grant.study, &grant.config, grant.block);
         let must_end = world.now + grant.deadline_ms + grant.grace_ms;
-        let process = Process { run: self.runs, must_end, stopping: false };
+        let process = Process { run: self.runs, must_end, grace: grant.grace_ms, stopping: false };
         assert!(self.processes.insert(lease, process).is_none(), "{lease:?} runs twice");
         let startup = world.dice.between(1, 50);
         let mut happens = |after: u64, what| {

@@ -32,8 +32,10 @@ impl World {
         if self.machines[machine].link.is_some() {
             return;
         }
-        let lives: Vec<HeadId> = self.heads.keys().copied().collect();
+        // One that stands by sends it on.
+        let lives: Vec<HeadId> = self.heads.values().filter(|head| head.leads).map(|head| head.id).collect();
         if self.machines[machine].cut_off_until > self.now || lives.is_empty() {
+            self.met.cut_off += u32::from(!lives.is_empty());
             return self.agenda.put(at, Event::Connect { machine, boot });
         }
         // An old address may lead to a deposed coordinator.
@@ -62,6 +64,7 @@ impl World {
             seed: self.seed,
             quick: self.quick,
             healed: self.healed,
+            mutant: self.mutant,
             agenda: &mut self.agenda,
             dice: &mut self.dice,
             ledger: &mut self.ledger,
@@ -72,8 +75,8 @@ impl World {
             match wish {
                 Wish::Send(frame) => {
                     if let Some(link) = self.machines[id].link {
-                        let link = self.links.get_mut(&link).unwrap();
-                        link.carry_to_head(self.now, *frame, &mut self.agenda, &mut self.dice);
+                        let (link, now, mut way) = self.way(link);
+                        link.carry_to_head(now, *frame, &mut way);
                     }
                 }
                 Wish::Leave => {

@@ -29,6 +29,54 @@ met! {
     batches_without_effects,
     /// Batches of a deposed coordinator, refused by the journal.
     batches_fenced,
+    /// Those that were cut short on a disk as the power failed.
+    torn_batches,
+    /// Coordinators' machines that lost what was not synced.
+    power_cuts,
+    /// Journals that had lost what was acknowledged, and were refused.
+    losses_noticed,
+    /// Coordinators that took the leader key.
+    elections,
+    /// Leaders that learnt when they kept their key alive that it was gone.
+    found_deposed,
+    /// Leaders that heard nothing for so long that they gave up.
+    gave_up,
+    /// Requests that did not reach the shared store because of a partition, or whose answer did not come back.
+    store_cut_off,
+    /// Requests that the network lost.
+    requests_lost,
+    /// Requests that arrived long after they had been sent again.
+    requests_held,
+    /// Requests that arrived twice.
+    requests_twice,
+    /// Answers that the network lost.
+    answers_lost,
+    /// Answers that came when nobody waited any more.
+    answers_late,
+    /// Requests that were sent again as they were.
+    asked_again,
+    /// Those that had been committed before, as the journal's head said.
+    known_by_batch,
+    /// Plans that were made again at the end.
+    plans_again,
+    /// Times that a worker could not connect because it was cut off.
+    cut_off,
+    /// Frames that were lost.
+    dropped,
+    /// Frames that came twice.
+    duplicated,
+    /// Frames that took long.
+    slowed,
+    /// Connections whose last frames came after they had broken.
+    delayed,
+    /// Frames that came after what was said later, on another connection.
+    reordered,
+    /// Events that waited for a paused coordinator.
+    head_slept,
+    /// Events that waited for a paused worker.
+    machine_slept,
+    /// Coordinators that woke when another one led.
+    woke_deposed,
     /// Leases that ended without a result.
     requeued,
     /// Those that no heartbeat listed.
@@ -61,6 +109,8 @@ met! {
     epochs_refused,
     /// Results that were on a disk when their worker died.
     spooled_over_a_death,
+    /// Results that were not durable when their worker died.
+    spool_lost,
     /// Workers that left in good order.
     exits,
     /// Sessions that were closed by the coordinator.
