@@ -5,6 +5,7 @@ use ar_core::{Archive, ArchiveError, Input, State};
 use ar_net::{BlobError, BlobStore};
 
 use crate::actor::{Ended, Handle};
+use crate::blobs::Blobs;
 
 /// Why an archive cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -39,17 +40,17 @@ pub(crate) enum ArchivingError {
 /// When the blob cannot be kept.
 pub(crate) async fn archive(
     handle: &Handle,
-    blobs: &BlobStore,
+    blobs: &Blobs,
     study: StudyId,
 ) -> Result<(), ArchivingError> {
     let state = handle.ask(|state, _| state.clone()).await?;
-    let (as_of, blobs, id) = (state.seq, blobs.clone(), study.clone());
+    let (as_of, folder, id) = (state.seq, blobs.folder().clone(), study.clone());
     let keeping = tokio::task::spawn_blocking(move || {
         let Some(archive) = state.to_archive(&id) else { return Ok(None) };
         let failed = |source| ArchivingError::Blob { study: id.clone(), source };
-        let digest = blobs.put(&archive.to_bytes()).map_err(failed)?;
+        let digest = folder.put(&archive.to_bytes()).map_err(failed)?;
         // What cannot be read back must not leave.
-        Ok::<_, ArchivingError>((read(&id, digest, &blobs)? == archive).then_some(digest))
+        Ok::<_, ArchivingError>((read(&id, digest, &folder)? == archive).then_some(digest))
     });
     let Some(archive) = keeping.await.map_err(|_| Ended)?? else { return Ok(()) };
     tracing::info!(study = study.short(), %archive, "the experiments of a study that has ended are archived");

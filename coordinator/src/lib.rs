@@ -11,6 +11,7 @@
 
 pub mod actor;
 mod archive;
+pub mod blobs;
 pub mod catalog;
 pub mod cli;
 pub mod commands;

@@ -8,10 +8,10 @@ use std::time::SystemTime;
 use ar_common::frames::WorkerFrame;
 use ar_common::{Digest, Outcome, WorkerId};
 use ar_core::{Input, SessionId};
-use ar_net::{Access, BlobStore, Denied, Role, transfer};
+use ar_net::{Access, Denied, Role};
 use ar_proto::v1::coordinator_server::{Coordinator, CoordinatorServer};
 use ar_proto::v1::studies_server::StudiesServer;
-use ar_proto::v1::{BlobChunk, BlobRequest, BlobStored, CoordinatorMessage, WorkerMessage};
+use ar_proto::v1::{BlobChunk, BlobHeld, BlobRequest, BlobStored, CoordinatorMessage, WorkerMessage};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
@@ -24,6 +24,7 @@ use tonic::transport::server::TcpConnectInfo;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::actor::{Ended, Event, Handle, Outgoing, Said};
+use crate::blobs::{self, Blobs};
 use crate::studies::StudiesService;
 
 /// Frames that wait between a session and the wire.
@@ -33,13 +34,13 @@ const OUTBOUND: usize = 16;
 #[derive(Debug, Clone)]
 pub struct Service {
     handle: Handle,
-    blobs: BlobStore,
+    blobs: Blobs,
     gate: Gate,
 }
 
 /// The services of a coordinator, to be put on a listener.
 /// `out` is the folder of results.
-pub fn services(handle: Handle, blobs: BlobStore, access: Access, out: PathBuf) -> Router {
+pub fn services(handle: Handle, blobs: Blobs, access: Access, out: PathBuf) -> Router {
     let gate = Gate { access };
     let guard = middleware::from_fn_with_state(gate.clone(), guard);
     let studies = StudiesService::new(handle.clone(), blobs.clone(), gate.clone(), out);
@@ -125,36 +126,20 @@ impl Coordinator for Service {
 
     async fn get_blob(&self, request: Request<BlobRequest>) -> Result<Response<Self::GetBlobStream>, Status> {
         self.gate.check(&request, None)?;
-        let digest: Digest =
-            request.into_inner().digest.parse().map_err(|error: ar_common::digest::DigestError| {
-                Status::invalid_argument(error.to_string())
-            })?;
-        if !self.blobs.contains(&digest) {
-            return Err(Status::not_found(format!("blob {digest} is not in the store")));
-        }
-        Ok(Response::new(Box::pin(transfer::chunks(&self.blobs, digest))))
+        let BlobRequest { digest, offset } = request.into_inner();
+        Ok(Response::new(Box::pin(self.blobs.read(blobs::parse(&digest)?, offset).await?)))
     }
 
     async fn put_blob(&self, request: Request<Streaming<BlobChunk>>) -> Result<Response<BlobStored>, Status> {
         self.gate.check(&request, None)?;
-        let mut stream = request.into_inner();
-        let first = stream.message().await?.ok_or_else(|| Status::invalid_argument("no chunk came"))?;
-        let digest: Digest = first
-            .digest
-            .parse()
-            .map_err(|error: ar_common::digest::DigestError| Status::invalid_argument(error.to_string()))?;
-        let refused = |error: ar_net::BlobError| Status::invalid_argument(error.to_string());
-        let mut receiving = self.blobs.receive(digest).map_err(refused)?;
-        let mut next = Some(first);
-        while let Some(chunk) = next {
-            if receiving.bytes() + chunk.data.len() as u64 > transfer::BLOB_LIMIT {
-                return Err(Status::resource_exhausted("the blob is larger than any may be"));
-            }
-            receiving.piece(&chunk.data).map_err(refused)?;
-            next = stream.message().await?;
-        }
-        let bytes = receiving.finish().map_err(refused)?;
+        let bytes = self.blobs.take(request.into_inner()).await?;
         Ok(Response::new(BlobStored { bytes }))
+    }
+
+    async fn blob_state(&self, request: Request<BlobRequest>) -> Result<Response<BlobHeld>, Status> {
+        self.gate.check(&request, None)?;
+        let digest = blobs::parse(&request.into_inner().digest)?;
+        Ok(Response::new(self.blobs.state(digest).await?))
     }
 }
 
@@ -180,7 +165,7 @@ struct Inbound {
     session: SessionId,
     worker: Option<WorkerId>,
     handle: Handle,
-    blobs: BlobStore,
+    blobs: Blobs,
 }
 
 impl Inbound {
@@ -263,7 +248,7 @@ impl Inbound {
             }
             WorkerFrame::Released { leases } => Input::Released { session, leases },
             WorkerFrame::Completed { lease, outcome, digest } => {
-                self.check_blobs(&outcome)?;
+                self.check_blobs(&outcome).await?;
                 if ar_common::frames::outcome_digest(&outcome) != digest {
                     return Err(Status::data_loss("a result does not hash to its digest"));
                 }
@@ -275,9 +260,11 @@ impl Inbound {
     }
 
     /// A result may name only blobs that are here.
-    fn check_blobs(&self, outcome: &Outcome) -> Result<(), Status> {
+    async fn check_blobs(&self, outcome: &Outcome) -> Result<(), Status> {
         let artifacts = outcome.measures().map(|measures| measures.artifacts.as_slice()).unwrap_or_default();
-        match artifacts.iter().find(|artifact| !self.blobs.contains(&artifact.digest)) {
+        let digests: Vec<Digest> = artifacts.iter().map(|artifact| artifact.digest).collect();
+        let missing = self.blobs.first_missing(digests).await.map_err(|error| Status::unavailable(error.to_string()))?;
+        match artifacts.iter().find(|artifact| Some(artifact.digest) == missing) {
             Some(missing) => Err(Status::invalid_argument(format!(
                 "a result names blob {} ({}), which was not sent",
                 missing.digest, missing.name

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ar_common::{Digest, StudyId, StudySpec};
 use ar_core::{Input, State};
-use ar_net::{BlobStore, Role};
+use ar_net::Role;
 use ar_proto::v1::studies_server::Studies;
 use ar_proto::v1::{BlobList, Document, Empty, FilePiece, Order, StudyName, Submission, Submitted, Verb};
 use serde::Serialize;
@@ -18,6 +18,7 @@ use tonic::{Request, Response, Status};
 
 use crate::actor::Handle;
 use crate::archive;
+use crate::blobs::{self, Blobs};
 use crate::results::{self, Report};
 use crate::rpc::Gate;
 use crate::standing::{self, StudyLine};
@@ -31,14 +32,14 @@ const MANY: usize = 1_000_000;
 #[derive(Debug, Clone)]
 pub struct StudiesService {
     handle: Handle,
-    blobs: BlobStore,
+    blobs: Blobs,
     gate: Gate,
     /// Folder of results.
     out: PathBuf,
 }
 
 impl StudiesService {
-    pub(crate) fn new(handle: Handle, blobs: BlobStore, gate: Gate, out: PathBuf) -> Self {
+    pub(crate) fn new(handle: Handle, blobs: Blobs, gate: Gate, out: PathBuf) -> Self {
         Self { handle, blobs, gate, out }
     }
 
@@ -50,7 +51,7 @@ impl StudiesService {
             let state = whole(state, &study, &blobs)?;
             let report = Report::of(&state, &study).ok_or_else(|| Status::not_found("the study is gone"))?;
             let folder = out.join(results::folder_name(&report));
-            results::write(&folder, &report, &state, &blobs)
+            results::write(&folder, &report, &state, blobs.folder())
                 .map_err(|error| Status::internal(format!("the results cannot be written: {error}")))?;
             Ok(folder)
         };
@@ -77,7 +78,7 @@ impl StudiesService {
     }
 
     /// The study as submitted, if it is sound and all its files are here.
-    fn check(&self, submission: &Submission) -> Result<(StudySpec, Digest), Status> {
+    async fn check(&self, submission: &Submission) -> Result<(StudySpec, Digest), Status> {
         let wrong = |why: String| Status::invalid_argument(format!("this is no study: {why}"));
         let spec: StudySpec =
             serde_json::from_str(&submission.spec).map_err(|error| wrong(error.to_string()))?;
@@ -89,12 +90,18 @@ impl StudiesService {
             )));
         }
         spec.space.validate().map_err(|error| wrong(error.to_string()))?;
-        let tree: Digest = submission
-            .tree
-            .parse()
-            .map_err(|error: ar_common::digest::DigestError| wrong(error.to_string()))?;
-        let files = self.blobs.read_tree(&tree).map_err(|error| wrong(error.to_string()))?;
-        match files.entries.iter().find(|entry| !self.blobs.contains(&entry.digest)) {
+        let tree = blobs::parse(&submission.tree)?;
+        let missing = |why: String| Status::unavailable(format!("the study's files cannot be looked at: {why}"));
+        // Nobody removes what was used just now, so they are there until the study refers to them.
+        if !self.blobs.touch(tree).await.map_err(|error| missing(error.to_string()))? {
+            return Err(wrong("the list of its files was not sent".to_owned()));
+        }
+        let folder = self.blobs.folder().clone();
+        let read = tokio::task::spawn_blocking(move || folder.read_tree(&tree)).await;
+        let files = read.map_err(|error| missing(error.to_string()))?.map_err(|error| wrong(error.to_string()))?;
+        let digests: Vec<Digest> = files.entries.iter().map(|entry| entry.digest).collect();
+        let absent = self.blobs.first_missing(digests).await.map_err(|error| missing(error.to_string()))?;
+        match files.entries.iter().find(|entry| Some(entry.digest) == absent) {
             Some(missing) => Err(wrong(format!("its file {} was not sent", missing.path))),
             None => Ok((spec, tree)),
         }
@@ -108,7 +115,7 @@ fn document<T: Serialize>(of: &T) -> Result<Response<Document>, Status> {
 }
 
 /// The report of one study. It asks the search, which takes its time, so it is made beside everything else.
-async fn report(state: State, study: StudyId, blobs: BlobStore) -> Result<Report, Status> {
+async fn report(state: State, study: StudyId, blobs: Blobs) -> Result<Report, Status> {
     let make = move || {
         let state = whole(state, &study, &blobs)?;
         Report::of(&state, &study).ok_or_else(|| Status::not_found("the study is gone"))
@@ -118,8 +125,8 @@ async fn report(state: State, study: StudyId, blobs: BlobStore) -> Result<Report
 }
 
 /// The state with the study's experiments, also of one that is archived.
-fn whole(state: State, study: &StudyId, blobs: &BlobStore) -> Result<State, Status> {
-    archive::whole(state, study, blobs).map_err(|error| Status::data_loss(error.to_string()))
+fn whole(state: State, study: &StudyId, blobs: &Blobs) -> Result<State, Status> {
+    archive::whole(state, study, blobs.folder()).map_err(|error| Status::data_loss(error.to_string()))
 }
 
 /// Sends each file below a folder. Links are not followed, and there are none.
@@ -162,10 +169,8 @@ impl Studies for StudiesService {
         }
         let mut digests = Vec::new();
         for digest in asked {
-            let parsed: Digest = digest.parse().map_err(|error: ar_common::digest::DigestError| {
-                Status::invalid_argument(error.to_string())
-            })?;
-            if !self.blobs.contains(&parsed) {
+            let there = self.blobs.touch(blobs::parse(&digest)?).await;
+            if !there.map_err(|error| Status::unavailable(error.to_string()))? {
                 digests.push(digest);
             }
         }
@@ -174,10 +179,10 @@ impl Studies for StudiesService {
 
     async fn submit(&self, request: Request<Submission>) -> Result<Response<Submitted>, Status> {
         let submission = self.open(request)?;
-        let (spec, tree) = self.check(&submission)?;
+        let (spec, tree) = self.check(&submission).await?;
         let study = spec.id();
         tracing::info!(study = study.short(), name = spec.name, "submitted");
-        archive::recall(&self.handle, &self.blobs, study.clone())
+        archive::recall(&self.handle, self.blobs.folder(), study.clone())
             .await
             .map_err(|error| Status::data_loss(error.to_string()))?;
         self.handle.input(Input::Submit { spec: Box::new(spec), tree }).await?;

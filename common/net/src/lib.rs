@@ -14,7 +14,7 @@ pub mod token;
 pub mod transfer;
 
 pub use access::{Access, Denied, Role};
-pub use blobs::{BlobError, BlobStore, digest_of_file};
+pub use blobs::{BlobError, BlobStore, Cache, Pins, digest_of_file};
 pub use config::ConfigArgs;
 pub use data::DataError;
 pub use dial::{Dial, DialError, is_loopback};

@@ -20,6 +20,7 @@ mod pairs;
 mod placement;
 mod planning;
 mod record;
+mod references;
 mod sharing;
 mod snapshot;
 mod state;

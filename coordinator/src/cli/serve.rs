@@ -34,6 +34,9 @@ pub struct ServeArgs {
     /// Serve other machines without TLS: tokens go over the network in the clear
     #[arg(long, env = "AR_INSECURE")]
     pub insecure: bool,
+    /// For how long files are kept that no study refers to any more
+    #[arg(long, env = "AR_KEEP_UNREFERENCED", value_name = "TIME", default_value = "1day", value_parser = duration)]
+    pub keep_unreferenced: Duration,
     /// The cluster's store.
     #[command(flatten)]
     pub etcd: EtcdArgs,

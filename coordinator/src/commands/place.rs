@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use ar_net::{Access, BlobError, BlobStore, LogArgs, TokenError, durable};
 
+use crate::blobs::Blobs;
 use crate::journal::{JournalError, RedbJournal, Snapshots};
 use crate::results;
 
@@ -29,7 +30,7 @@ pub(crate) enum PlaceError {
 /// An opened folder. Nothing of it is locked but by the journal.
 pub(crate) struct Place {
     store: PathBuf,
-    pub(crate) blobs: BlobStore,
+    pub(crate) blobs: Blobs,
     pub(crate) access: Access,
     pub(crate) worker: PathBuf,
     pub(crate) failed: PathBuf,
@@ -50,7 +51,7 @@ impl Place {
         };
         ar_net::logs::start(&logs, Some(&store.join("coordinator.log")), "info").map_err(failed)?;
         Ok(Self {
-            blobs: BlobStore::open(&store.join("blobs"))?,
+            blobs: BlobStore::open(&store.join("blobs"))?.into(),
             access: Access::open(&store.join("tokens"))?,
             worker: store.join("worker"),
             failed: out_absolute.join(results::FAILED),

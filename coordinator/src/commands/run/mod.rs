@@ -156,10 +156,10 @@ async fn carry_out(on: &Conditions<'_>, intake: &Intake) -> Result<Exit, RunErro
     show::study(console, &hardware, Slots { count: slots, gpus: on.gpus }, intake);
 
     let place = Place::open(on.out, None)?;
-    let tree = intake.store(&place.blobs)?;
+    let tree = intake.store(place.blobs.folder())?;
     let study = intake.spec.id();
     let mut journal = place.journal()?;
-    let known = archive::whole(journal.replay()?, &study, &place.blobs)?;
+    let known = archive::whole(journal.replay()?, &study, place.blobs.folder())?;
     let rows = intake.rows();
     let tell = |state: &State| report(on, console, &place, state, &study, rows);
     if is_answered(&known, &study, intake) {
@@ -168,7 +168,7 @@ async fn carry_out(on: &Conditions<'_>, intake: &Intake) -> Result<Exit, RunErro
         return tell(&known);
     }
     let coordinator = Coordinator::start(Box::new(journal), &place).await?;
-    archive::recall(&coordinator.handle, &place.blobs, study.clone()).await?;
+    archive::recall(&coordinator.handle, place.blobs.folder(), study.clone()).await?;
     let (state, events) = coordinator.handle.watch().await?;
     coordinator.handle.input(Input::Submit { spec: Box::new(intake.spec.clone()), tree }).await?;
 
@@ -181,7 +181,7 @@ async fn carry_out(on: &Conditions<'_>, intake: &Intake) -> Result<Exit, RunErro
         python: on.python.map(Path::to_owned),
         keep_failed: on.keep_failed.then(|| place.failed.clone()),
     };
-    let publisher = Publisher::new(on.out.to_owned(), place.blobs.clone(), study.clone(), rows);
+    let publisher = Publisher::new(on.out.to_owned(), place.blobs.folder().clone(), study.clone(), rows);
     let mut watch = Watch::new(console, state, &intake.spec, slots, publisher);
     let ended = watch.follow(&coordinator, events, &worker).await;
     let state = watch.into_state();
@@ -221,7 +221,7 @@ fn report(
     };
     let report = report.with_rows(rows);
     let folder = on.out.join(results::folder_name(&report));
-    results::write(&folder, &report, state, &place.blobs)
+    results::write(&folder, &report, state, place.blobs.folder())
         .map_err(|source| RunError::Results { path: folder.clone(), source })?;
     console.line("");
     console.line(&summary::text(&report, &folder, on.out, console.width()));

@@ -30,7 +30,7 @@ async fn execute(args: &PromoteArgs) -> Result<Exit, RunError> {
         let study = state.studies.get(&id).ok_or_else(|| RunError::NotInStore(args.study.clone()))?;
         let verdict = study.verdict.as_ref().ok_or_else(|| RunError::NotEnded(args.study.clone()))?;
         let more = (args.times, args.budget);
-        intake::promoted((&study.spec, &study.tree), &verdict.winner, more, &place.blobs)?
+        intake::promoted((&study.spec, &study.tree), &verdict.winner, more, place.blobs.folder())?
     };
     let conditions = Conditions {
         out: &args.out,

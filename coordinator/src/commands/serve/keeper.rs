@@ -1,4 +1,5 @@
-//! What a coordinator does beside answering: it keeps the clocks of studies with a time limit, and writes their results.
+//! What a coordinator does beside answering: it keeps the clocks of studies with a time limit, writes their results, and removes
+//! blobs that nobody needs.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,6 +12,8 @@ use tokio::time::Instant;
 
 use crate::actor::{Ended, Handle};
 use crate::archive::{self, ArchivingError};
+use crate::blobs::{Blobs, Sweeper};
+use crate::cli::ServeArgs;
 use crate::commands::place::Place;
 use crate::publish::Publisher;
 
@@ -33,7 +36,8 @@ pub(super) struct Keeper {
     clocks: BTreeMap<StudyId, Clock>,
     publishers: BTreeMap<StudyId, Publisher>,
     out: PathBuf,
-    blobs: ar_net::BlobStore,
+    blobs: Blobs,
+    sweeper: Sweeper,
     seen: Seq,
     /// Since when each study that has ended is as it is.
     resting: BTreeMap<StudyId, (Seq, Instant)>,
@@ -42,16 +46,17 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    pub(super) fn new(handle: &Handle, place: &Place, out: PathBuf, archive_after: Duration) -> Self {
+    pub(super) fn new(handle: &Handle, place: &Place, args: &ServeArgs) -> Self {
         Self {
             handle: handle.clone(),
             clocks: BTreeMap::new(),
             publishers: BTreeMap::new(),
-            out,
+            out: args.out.clone(),
+            sweeper: Sweeper::new(handle, &place.blobs, args.keep_unreferenced),
             blobs: place.blobs.clone(),
             seen: Seq(0),
             resting: BTreeMap::new(),
-            archive_after,
+            archive_after: args.archive_after,
         }
     }
 
@@ -63,6 +68,7 @@ impl Keeper {
             self.look_at_clocks().await?;
             self.publish().await?;
             self.archive().await?;
+            self.sweeper.look().await?;
         }
     }
 
@@ -71,6 +77,7 @@ impl Keeper {
         for publisher in self.publishers.values_mut() {
             publisher.settle().await;
         }
+        self.sweeper.settle().await;
     }
 
     /// Making the environment does not count towards the time limit, so a clock runs from the first worker that is ready. One
@@ -118,7 +125,7 @@ impl Keeper {
         };
         self.seen = state.seq;
         for id in state.studies.keys() {
-            let (out, blobs) = (self.out.clone(), self.blobs.clone());
+            let (out, blobs) = (self.out.clone(), self.blobs.folder().clone());
             let new = || Publisher::new(out, blobs, id.clone(), None);
             let publisher = self.publishers.entry(id.clone()).or_insert_with(new);
             publisher.offer(&state).await;

@@ -145,7 +145,7 @@ async fn lead(
     let (handle, actor) = actor::start(journal, timing(args)).await?;
     doors.lead(&handle, place);
     tell(place, url);
-    let mut keeper = Keeper::new(&handle, place, args.out.clone(), args.archive_after);
+    let mut keeper = Keeper::new(&handle, place, args);
     let ended = tokio::select! {
         ended = keeper.keep() => ended.map_err(ServeError::from),
         ended = supervision::of_leader(&handle) => ended.map_err(ServeError::from),

@@ -1,17 +1,43 @@
 //! Content-addressed blobs in a folder: `ab/cdef...` by their digest, written once, verified on reading.
+//! `partial/` holds what arrived of others before their connection was cut.
+
+mod cache;
+mod receiving;
+mod sweep;
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use ar_common::{Digest, Tree, TreeEntry};
 
 use crate::durable;
 
+pub use cache::{Cache, Pins};
+pub use receiving::Receiving;
+pub use sweep::{Stored, Swept};
+
+/// Where blobs come from that are not in the folder.
+///
+/// It may block, and is asked only from threads that may.
+pub trait Origin: std::fmt::Debug + Send + Sync {
+    /// Brings the blob into the folder, verified; whether it is there now.
+    ///
+    /// # Errors
+    /// When that fails, which does not tell whether there is such a blob.
+    fn bring(&self, store: &BlobStore, digest: &Digest) -> Result<bool, BlobError>;
+}
+
 /// A folder of blobs.
 #[derive(Debug, Clone)]
 pub struct BlobStore {
     root: PathBuf,
+    /// Held while a blob is removed, and while one is found to be there and marked as used: what somebody was told is there is
+    /// not removed a moment later.
+    removing: Arc<Mutex<()>>,
+    origin: Option<Arc<dyn Origin>>,
 }
 
 /// What can go wrong with a blob.
@@ -70,7 +96,14 @@ impl BlobStore {
     /// When the folder cannot be made.
     pub fn open(root: &Path) -> Result<Self, BlobError> {
         durable::private_folder(root).map_err(io_error(root))?;
-        Ok(Self { root: root.to_owned() })
+        Ok(Self { root: root.to_owned(), removing: Arc::default(), origin: None })
+    }
+
+    /// The same folder, which brings what is read and not there from `origin`.
+    #[must_use]
+    pub fn with_origin(mut self, origin: Arc<dyn Origin>) -> Self {
+        self.origin = Some(origin);
+        self
     }
 
     /// Where a blob lies, or would lie.
@@ -83,6 +116,36 @@ impl BlobStore {
     /// Whether the blob is here.
     pub fn contains(&self, digest: &Digest) -> bool {
         self.path(digest).is_file()
+    }
+
+    /// Whether the blob is here; from now on it counts as used just now.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn touch(&self, digest: &Digest) -> Result<bool, BlobError> {
+        let path = self.path(digest);
+        // What this lock guards is whole between any two statements.
+        let _guard = self.removing.lock().unwrap_or_else(PoisonError::into_inner);
+        match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            opened => {
+                let file = opened.map_err(io_error(&path))?;
+                file.set_modified(SystemTime::now()).map_err(io_error(&path))?;
+                Ok(true)
+            }
+        }
+    }
+
+    /// Removes a blob, say a damaged one; whether it was there.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn discard(&self, digest: &Digest) -> Result<bool, BlobError> {
+        let path = self.path(digest);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            removed => removed.map(|()| true).map_err(io_error(&path)),
+        }
     }
 
     /// Keeps `bytes`.
@@ -107,30 +170,14 @@ impl BlobStore {
         Ok((digest, bytes))
     }
 
-    /// Begins a blob that arrives in pieces.
-    ///
-    /// # Errors
-    /// When no file can be made.
-    pub fn receive(&self, announced: Digest) -> Result<Receiving, BlobError> {
-        Ok(Receiving {
-            store: self.clone(),
-            announced,
-            partial: self.partial()?,
-            hasher: blake3::Hasher::new(),
-            bytes: 0,
-        })
-    }
-
     /// Reads a blob, verified.
     ///
     /// # Errors
     /// When it is missing or damaged.
     pub fn read(&self, digest: &Digest) -> Result<Vec<u8>, BlobError> {
         let path = self.path(digest);
-        let bytes = match fs::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(BlobError::Missing(*digest)),
-            read => read.map_err(io_error(&path))?,
-        };
+        let mut bytes = Vec::new();
+        self.file(digest)?.read_to_end(&mut bytes).map_err(io_error(&path))?;
         let found = Digest::of(&bytes);
         if found != *digest {
             return Err(BlobError::Damaged { digest: *digest, found, path });
@@ -187,9 +234,16 @@ impl BlobStore {
 
     fn file(&self, digest: &Digest) -> Result<File, BlobError> {
         let path = self.path(digest);
-        match File::open(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(BlobError::Missing(*digest)),
-            opened => opened.map_err(io_error(&path)),
+        let open = || match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            opened => opened.map(Some).map_err(io_error(&path)),
+        };
+        if let Some(file) = open()? {
+            return Ok(file);
+        }
+        match &self.origin {
+            Some(origin) if origin.bring(self, digest)? => open()?.ok_or(BlobError::Missing(*digest)),
+            _ => Err(BlobError::Missing(*digest)),
         }
     }
 
@@ -223,7 +277,7 @@ impl BlobStore {
     }
 
     fn keep(&self, digest: &Digest, fill: impl FnOnce(&mut File) -> io::Result<()>) -> Result<(), BlobError> {
-        if self.contains(digest) {
+        if self.touch(digest)? {
             return Ok(());
         }
         let mut partial = self.partial()?;
@@ -232,53 +286,17 @@ impl BlobStore {
     }
 
     fn persist(&self, partial: tempfile::NamedTempFile, digest: &Digest) -> Result<(), BlobError> {
+        partial.as_file().sync_all().map_err(io_error(partial.path()))?;
+        self.settle(digest, |path| partial.persist(path).map(drop).map_err(|error| error.error))
+    }
+
+    /// Gives a whole and durable file its name, by `rename`.
+    fn settle(&self, digest: &Digest, rename: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), BlobError> {
         let path = self.path(digest);
         let folder = path.parent().unwrap_or(&self.root);
-        partial.as_file().sync_all().map_err(io_error(partial.path()))?;
         fs::create_dir_all(folder).map_err(io_error(folder))?;
-        partial.persist(&path).map_err(|error| BlobError::Io { path: path.clone(), source: error.error })?;
+        rename(&path).map_err(io_error(&path))?;
         durable::sync_folder(folder).map_err(io_error(folder))
-    }
-}
-
-/// A blob that arrives in pieces; kept only if it is what was announced.
-#[derive(Debug)]
-pub struct Receiving {
-    store: BlobStore,
-    announced: Digest,
-    partial: tempfile::NamedTempFile,
-    hasher: blake3::Hasher,
-    bytes: u64,
-}
-
-impl Receiving {
-    /// The next piece.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn piece(&mut self, data: &[u8]) -> Result<(), BlobError> {
-        self.hasher.update(data);
-        self.bytes += data.len() as u64;
-        let path = self.partial.path().to_owned();
-        self.partial.as_file_mut().write_all(data).map_err(io_error(&path))
-    }
-
-    /// Bytes so far.
-    pub fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    /// Verifies and keeps it.
-    ///
-    /// # Errors
-    /// When it is not what was announced, or cannot be kept; nothing is kept then.
-    pub fn finish(self) -> Result<u64, BlobError> {
-        let found = Digest::from_hasher(&self.hasher);
-        if found != self.announced {
-            return Err(BlobError::Lies { announced: self.announced, found });
-        }
-        self.store.persist(self.partial, &self.announced)?;
-        Ok(self.bytes)
     }
 }
 
@@ -303,7 +321,7 @@ fn reflinked(from: &File, to: &File) -> bool {
     }
 }
 
-fn copy_hashed(source: &mut File, to: &mut impl Write) -> io::Result<(Digest, u64)> {
+fn copy_hashed(source: &mut impl Read, to: &mut impl Write) -> io::Result<(Digest, u64)> {
     let mut hasher = blake3::Hasher::new();
     let mut buffer = vec![0; 256 * 1024];
     let mut bytes = 0;
@@ -319,74 +337,4 @@ fn copy_hashed(source: &mut File, to: &mut impl Write) -> io::Result<(Digest, u6
 }
 
 #[cfg(test)]
-mod tests {
-    use ar_common::EntryKind;
-
-    use super::*;
-
-    #[test]
-    fn a_blob_is_what_its_name_says_or_an_error() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = BlobStore::open(folder.path()).unwrap();
-        let digest = store.put(b"content").unwrap();
-        assert_eq!(store.read(&digest).unwrap(), b"content");
-        fs::write(store.path(&digest), b"changed").unwrap();
-        assert!(matches!(store.read(&digest), Err(BlobError::Damaged { .. })));
-        let copy = folder.path().join("copy");
-        assert!(matches!(store.copy_to(&digest, &copy), Err(BlobError::Damaged { .. })));
-        assert!(!copy.exists());
-        let absent = Digest::of(b"absent");
-        assert!(matches!(store.read(&absent), Err(BlobError::Missing(_))));
-    }
-
-    #[test]
-    fn a_file_that_is_laid_out_shares_no_fate_with_its_blob() {
-        use std::os::unix::fs::PermissionsExt;
-        let folder = tempfile::tempdir().unwrap();
-        let store = BlobStore::open(&folder.path().join("blobs")).unwrap();
-        let digest = store.put(b"content").unwrap();
-        fs::set_permissions(store.path(&digest), fs::Permissions::from_mode(0o400)).unwrap();
-        store.check(&digest).unwrap();
-        let to = folder.path().join("copy");
-        store.lay_out(&digest, &to).unwrap();
-        assert_eq!(fs::metadata(&to).unwrap().permissions().mode() & 0o600, 0o600, "with modes of its own");
-        assert!(store.lay_out(&digest, &to).is_err(), "nothing is written over");
-        fs::OpenOptions::new().write(true).open(&to).unwrap().write_all(b"CON").unwrap();
-        assert_eq!(
-            (fs::read(&to).unwrap(), store.read(&digest).unwrap()),
-            (b"CONtent".into(), b"content".into())
-        );
-        assert_eq!(digest_of_file(&to).unwrap(), Digest::of(b"CONtent"));
-        fs::set_permissions(store.path(&digest), fs::Permissions::from_mode(0o600)).unwrap();
-        fs::write(store.path(&digest), b"damaged").unwrap();
-        assert!(matches!(store.check(&digest), Err(BlobError::Damaged { .. })));
-        let absent = Digest::of(b"absent");
-        assert!(matches!(store.lay_out(&absent, &folder.path().join("x")), Err(BlobError::Missing(_))));
-        assert!(matches!(store.check(&absent), Err(BlobError::Missing(_))));
-    }
-
-    #[test]
-    fn what_lies_about_its_hash_is_not_kept() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = BlobStore::open(folder.path()).unwrap();
-        let announced = Digest::of(b"one thing");
-        let mut receiving = store.receive(announced).unwrap();
-        receiving.piece(b"another thing").unwrap();
-        assert!(matches!(receiving.finish(), Err(BlobError::Lies { .. })));
-        assert!(!store.contains(&announced));
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
-    }
-
-    #[test]
-    fn a_tree_that_climbs_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = BlobStore::open(folder.path()).unwrap();
-        let file = store.put(b"x").unwrap();
-        let entry =
-            |path: &str| TreeEntry { path: path.into(), digest: file, bytes: 1, kind: EntryKind::Plain };
-        let good = store.put_tree(vec![entry("b"), entry("a/c")]).unwrap();
-        assert_eq!(store.read_tree(&good).unwrap().entries[0].path, "a/c");
-        let bad = store.put_tree(vec![entry("../x")]).unwrap();
-        assert!(matches!(store.read_tree(&bad), Err(BlobError::BadTree { .. })));
-    }
-}
+mod tests;
