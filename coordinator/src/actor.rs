@@ -15,6 +15,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::journal::{Journal, JournalError};
 use crate::planner::{self, Planner, SearchPlanner};
+use crate::traces::Traces;
 
 /// How often deadlines are looked at.
 const TICK: Duration = Duration::from_millis(200);
@@ -108,6 +109,7 @@ pub enum Event {
 pub struct Handle {
     messages: mpsc::Sender<Message>,
     sessions: Arc<std::sync::atomic::AtomicU64>,
+    traces: Traces,
 }
 
 impl std::fmt::Debug for Message {
@@ -139,6 +141,11 @@ pub fn unseen<'r>(state: &State, first: Seq, records: &'r [Record]) -> &'r [Reco
 pub struct Ended;
 
 impl Handle {
+    /// The traces of its experiments.
+    pub fn traces(&self) -> &Traces {
+        &self.traces
+    }
+
     /// Hands the core an input.
     ///
     /// # Errors
@@ -225,6 +232,7 @@ struct Actor {
     planner: Arc<dyn Planner>,
     plan_failed: Option<String>,
     messages: mpsc::Sender<Message>,
+    traces: Traces,
 }
 
 /// Opens the reign: replays the journal, writes `StoreMade` if it is new, and `Elected`.
@@ -261,6 +269,7 @@ pub async fn start_with(
 
     let (sender, receiver) = mpsc::channel(4096);
     let (events, _) = broadcast::channel(EVENTS);
+    let traces = Traces::start();
     let actor = Actor {
         durable: state.seq,
         core: Core::new(state, timing, Millis(0)),
@@ -272,8 +281,9 @@ pub async fn start_with(
         planner,
         plan_failed: None,
         messages: sender.clone(),
+        traces: traces.clone(),
     };
-    let handle = Handle { messages: sender, sessions: Arc::default() };
+    let handle = Handle { messages: sender, sessions: Arc::default(), traces };
     Ok((handle, tokio::spawn(actor.run(journal, receiver))))
 }
 
@@ -320,6 +330,7 @@ impl Actor {
             }
             drop(append);
             self.durable = Seq(self.durable.0 + batch.records.len() as u64);
+            self.traces.durable(&batch.records);
             // Nobody need be watching.
             let _ = self.events.send(Event::Records(first, batch.records.into()));
             self.perform(batch.effects);
@@ -381,6 +392,7 @@ impl Actor {
             let violations = ar_core::check(&self.core);
             debug_assert!(violations.is_empty(), "{violations:?}");
         }
+        self.traces.made(&records);
         self.gathering.records.extend(records);
         self.gathering.effects.extend(effects);
     }
@@ -390,7 +402,15 @@ impl Actor {
         let mut frames: HashMap<SessionId, Vec<CoordinatorFrame>> = HashMap::new();
         for effect in effects {
             match effect {
-                Effect::Send { session, frame } => frames.entry(session).or_default().push(frame),
+                Effect::Send { session, frame } => {
+                    match &frame {
+                        CoordinatorFrame::Grant(grant) => self.traces.sent(grant.lease.experiment),
+                        CoordinatorFrame::Ack { lease } => self.traces.answered(lease, None),
+                        CoordinatorFrame::Refused { lease, why } => self.traces.answered(lease, Some(why)),
+                        _ => {}
+                    }
+                    frames.entry(session).or_default().push(frame);
+                }
                 Effect::Close { session, why, for_good } => {
                     self.hand_over(session, Outgoing::Close { why, for_good });
                 }
@@ -398,6 +418,7 @@ impl Actor {
                     let Some(entry) = self.core.state.studies.get(&study) else {
                         continue;
                     };
+                    self.traces.asked(&study);
                     let slots = self.core.live.workers.values().map(|worker| worker.slots).sum();
                     // The core's state may be ahead of `as_of`; the core revalidates what comes back.
                     let ask = planner::Ask { want, time, slots };
