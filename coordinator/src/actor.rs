@@ -16,6 +16,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use crate::compaction::Compaction;
 use crate::journal::{Journal, JournalError, Pointer};
 use crate::planner::{self, Planner, SearchPlanner};
+use crate::traces::Traces;
 
 /// How often deadlines are looked at.
 const TICK: Duration = Duration::from_millis(200);
@@ -124,6 +125,7 @@ pub enum Event {
 pub struct Handle {
     messages: mpsc::Sender<Message>,
     sessions: Arc<std::sync::atomic::AtomicU64>,
+    traces: Traces,
 }
 
 impl std::fmt::Debug for Message {
@@ -155,6 +157,11 @@ pub fn unseen<'r>(state: &State, first: Seq, records: &'r [Record]) -> &'r [Reco
 pub struct Ended;
 
 impl Handle {
+    /// The traces of its experiments.
+    pub fn traces(&self) -> &Traces {
+        &self.traces
+    }
+
     /// Hands the core an input.
     ///
     /// # Errors
@@ -242,6 +249,7 @@ struct Actor {
     plan_failed: Option<String>,
     compaction: Compaction,
     messages: mpsc::Sender<Message>,
+    traces: Traces,
 }
 
 /// Opens the reign: replays the journal, writes `StoreMade` if it is new, and `Elected`.
@@ -284,6 +292,7 @@ pub async fn start_with(
 
     let (sender, receiver) = mpsc::channel(4096);
     let (events, _) = broadcast::channel(EVENTS);
+    let traces = Traces::start();
     let actor = Actor {
         durable: state.seq,
         core: Core::new(state, timing, Millis(0)),
@@ -296,8 +305,9 @@ pub async fn start_with(
         plan_failed: None,
         compaction: Compaction::new(&*journal),
         messages: sender.clone(),
+        traces: traces.clone(),
     };
-    let handle = Handle { messages: sender, sessions: Arc::default() };
+    let handle = Handle { messages: sender, sessions: Arc::default(), traces };
     Ok((handle, tokio::spawn(actor.run(journal, receiver))))
 }
 
@@ -349,6 +359,7 @@ impl Actor {
             }
             drop(append);
             self.durable = Seq(self.durable.0 + batch.records.len() as u64);
+            self.traces.durable(&batch.records);
             // Nobody need be watching.
             let _ = self.events.send(Event::Records(first, batch.records.into()));
             self.perform(batch.effects);
@@ -444,6 +455,7 @@ impl Actor {
             let violations = ar_core::check(&self.core);
             debug_assert!(violations.is_empty(), "{violations:?}");
         }
+        self.traces.made(&records);
         self.gathering.records.extend(records);
         self.gathering.effects.extend(effects);
     }
@@ -453,7 +465,15 @@ impl Actor {
         let mut frames: HashMap<SessionId, Vec<CoordinatorFrame>> = HashMap::new();
         for effect in effects {
             match effect {
-                Effect::Send { session, frame } => frames.entry(session).or_default().push(frame),
+                Effect::Send { session, frame } => {
+                    match &frame {
+                        CoordinatorFrame::Grant(grant) => self.traces.sent(grant.lease.experiment),
+                        CoordinatorFrame::Ack { lease } => self.traces.answered(lease, None),
+                        CoordinatorFrame::Refused { lease, why } => self.traces.answered(lease, Some(why)),
+                        _ => {}
+                    }
+                    frames.entry(session).or_default().push(frame);
+                }
                 Effect::Close { session, why, for_good } => {
                     self.hand_over(session, Outgoing::Close { why, for_good });
                 }
@@ -461,6 +481,7 @@ impl Actor {
                     let Some(entry) = self.core.state.studies.get(&study) else {
                         continue;
                     };
+                    self.traces.asked(&study);
                     let slots = self.core.live.workers.values().map(|worker| worker.slots).sum();
                     // The core's state may be ahead of `as_of`; the core revalidates what comes back.
                     let ask = planner::Ask { want, time, slots };

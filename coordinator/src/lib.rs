@@ -36,3 +36,4 @@ pub mod standing;
 pub mod studies;
 pub mod summary;
 pub mod text;
+pub mod traces;

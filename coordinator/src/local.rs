@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ar_common::WorkerId;
 use ar_common::frames::Hardware;
-use ar_net::{Dial, LogArgs, Token};
+use ar_net::{Dial, ObserveArgs, Token};
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::watch;
@@ -137,7 +137,11 @@ pub fn exit_of(error: &(dyn std::error::Error + 'static)) -> Exit {
 /// When the token cannot be read or the worker cannot work.
 pub async fn worker(args: WorkerArgs) -> Result<(), Box<dyn std::error::Error>> {
     ar_net::durable::private_folder(&args.folder)?;
-    ar_net::logs::start(&LogArgs::from_environment()?, Some(&args.folder.join("worker.log")), "info")?;
+    ar_net::observe::start(
+        &ObserveArgs::from_environment()?,
+        Some(&args.folder.join("worker.log")),
+        "ar-worker",
+    )?;
     let (sender, leave) = watch::channel(false);
     // The parent holds the other end and never writes: the end of input is the end of the parent.
     std::thread::spawn(move || {

@@ -26,6 +26,7 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::actor::{Ended, Event, Handle, Outgoing, Said};
 use crate::blobs::{self, Blobs};
 use crate::studies::StudiesService;
+use crate::traces::Traces;
 
 /// Frames that wait between a session and the wire.
 const OUTBOUND: usize = 16;
@@ -117,7 +118,7 @@ impl Coordinator for Service {
         self.gate.check(&request, Some(Role::Worker))?;
         let (session, outgoing) = self.handle.open().await?;
         let (sender, receiver) = mpsc::channel(OUTBOUND);
-        tokio::spawn(send(outgoing, sender.clone()));
+        tokio::spawn(send(outgoing, sender.clone(), self.handle.traces().clone()));
         let inbound =
             Inbound { session, worker: None, handle: self.handle.clone(), blobs: self.blobs.clone() };
         tokio::spawn(inbound.read(request.into_inner(), sender));
@@ -147,10 +148,15 @@ impl Coordinator for Service {
 async fn send(
     mut outgoing: mpsc::Receiver<Outgoing>,
     wire: mpsc::Sender<Result<CoordinatorMessage, Status>>,
+    traces: Traces,
 ) {
     while let Some(next) = outgoing.recv().await {
         let (message, last) = match next {
-            Outgoing::Frames(epoch, frames) => (Ok(ar_proto::coordinator_message(epoch, &frames)), false),
+            Outgoing::Frames(epoch, frames) => {
+                let mut message = ar_proto::coordinator_message(epoch, &frames);
+                traces.stamp(&mut message);
+                (Ok(message), false)
+            }
             Outgoing::Close { why, for_good: true } => (Err(Status::failed_precondition(why)), true),
             Outgoing::Close { why, for_good: false } => (Err(Status::aborted(why)), true),
         };
@@ -196,6 +202,7 @@ impl Inbound {
     }
 
     async fn take(&mut self, message: WorkerMessage) -> Result<(), Status> {
+        self.handle.traces().received(&message);
         let frames = ar_proto::read_worker_message(message)
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
         let mut said = Vec::with_capacity(frames.len());

@@ -56,6 +56,8 @@ fn frame_out(frame: &CoordinatorFrame) -> Frame {
             race: grant.race.as_deref().map(fields::race_out),
             devices: grant.devices.clone(),
             checkpoint: grant.checkpoint.as_deref().map(fields::checkpoint_out),
+            // The shells see to it.
+            traceparent: String::new(),
         }),
         CoordinatorFrame::Revoke { lease } => Frame::Revoke(v1::Revoke { lease: Some(lease_out(lease)) }),
         CoordinatorFrame::Cancel { lease, why } => {

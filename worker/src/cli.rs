@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ar_net::{ConfigArgs, LogArgs};
+use ar_net::{ConfigArgs, ObserveArgs};
 use clap::Parser;
 
 /// Runs the experiments that a coordinator gives it
@@ -71,9 +71,9 @@ pub struct Args {
     /// How long what runs may go on once the worker is to leave; what does not end by then is given back
     #[arg(long, env = "AR_DRAIN", value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
     pub drain: Duration,
-    /// Its logs.
+    /// What is seen of it from outside.
     #[command(flatten)]
-    pub logs: LogArgs,
+    pub observe: ObserveArgs,
 }
 
 fn label(text: &str) -> Result<(String, String), String> {

@@ -13,6 +13,7 @@ use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::session::WorkerError;
+use crate::traces::{self, Contexts};
 
 /// Shortest and longest wait before connecting again.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(10));
@@ -31,7 +32,7 @@ pub(crate) struct Line {
 #[derive(Debug)]
 pub(crate) enum Event {
     Up(Line),
-    Frames(Epoch, Vec<CoordinatorFrame>),
+    Frames(Epoch, Vec<CoordinatorFrame>, Contexts),
     Down,
     /// The coordinator will never have this worker.
     Refused(String),
@@ -100,15 +101,15 @@ async fn read(
     let mut welcomed = false;
     loop {
         match inbound.message().await {
-            Ok(Some(message)) => match ar_proto::read_coordinator_message(message) {
-                Ok((epoch, frames)) => {
-                    welcomed = true;
-                    if events.send(Event::Frames(epoch, frames)).await.is_err() {
-                        return Ok(());
-                    }
+            Ok(Some(message)) => {
+                let contexts = traces::contexts(&message);
+                let (epoch, frames) = ar_proto::read_coordinator_message(message)
+                    .map_err(|error| tonic::Status::invalid_argument(error.to_string()))?;
+                welcomed = true;
+                if events.send(Event::Frames(epoch, frames, contexts)).await.is_err() {
+                    return Ok(());
                 }
-                Err(error) => return Err(tonic::Status::invalid_argument(error.to_string())),
-            },
+            }
             Ok(None) => return Ok(()),
             Err(status) if !welcomed => return Err(status),
             Err(status) => {

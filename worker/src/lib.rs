@@ -17,6 +17,7 @@ mod session;
 mod spool;
 mod study;
 mod supervise;
+mod traces;
 mod training;
 
 pub use gpu::{LIBRARY as NVML_LIBRARY, TooFewGpus, training_slots};

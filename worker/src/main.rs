@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         Err(error) => return told(&format!("cannot start: {error}"), 70),
     };
     let ended = runtime.block_on(run(args));
+    ar_net::traces::end();
     runtime.shutdown_background();
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -50,7 +51,7 @@ fn code(error: &(dyn std::error::Error + 'static)) -> u8 {
 }
 
 async fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
-    ar_net::logs::start(&args.logs, None, "info")?;
+    ar_net::observe::start(&args.observe, None, "ar-worker")?;
     let (sender, leave) = watch::channel(false);
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::spawn(async move {

@@ -23,6 +23,7 @@ use crate::connection::{self, Event, Line};
 use crate::gpu::{self, Gpus, TooFewGpus};
 use crate::spool::Spool;
 use crate::study::{Preparing, Runner, Study};
+use crate::traces::Traces;
 use crate::{environment, hardware, process, training};
 
 /// Share of the machine's memory that attempts may take together.
@@ -139,6 +140,7 @@ struct Shell {
     /// Takes what this worker cannot go on after.
     faults: mpsc::UnboundedSender<WorkerError>,
     outbox: Vec<WorkerFrame>,
+    traces: Traces,
     left: bool,
 }
 
@@ -242,6 +244,7 @@ impl Shell {
             inputs,
             faults,
             outbox: Vec::new(),
+            traces: Traces::start(),
             left: false,
             config,
         };
@@ -314,9 +317,10 @@ impl Shell {
                 self.line = Some(line);
                 self.step(Input::Connected);
             }
-            Event::Frames(epoch, frames) => {
+            Event::Frames(epoch, frames, contexts) => {
                 for frame in frames {
                     note(epoch, &frame);
+                    self.traces.came(&frame, &contexts);
                     self.step(Input::Frame { epoch, frame });
                 }
             }
@@ -331,8 +335,10 @@ impl Shell {
 
     fn step(&mut self, input: Input) {
         tracing::trace!(?input, "input");
+        self.traces.happened(&input);
         for effect in self.worker.step(input, self.now()) {
             tracing::trace!(?effect, "effect");
+            self.traces.asked(&effect);
             self.perform(effect);
         }
     }
@@ -396,6 +402,8 @@ impl Shell {
             return;
         };
         let (blobs, header, inputs) = (self.blobs.clone(), self.config.token.header(), self.inputs.clone());
+        let mut message = ar_proto::worker_message([&frame]);
+        self.traces.stamp(&mut message);
         tokio::spawn(async move {
             let authorize = |metadata: &mut tonic::metadata::MetadataMap| {
                 if let Ok(value) = header.parse() {
@@ -412,7 +420,7 @@ impl Shell {
                 }
             }
             // A stream that is gone was replaced: the result is offered on the new one.
-            let _ = outbound.send(ar_proto::worker_message([&frame])).await;
+            let _ = outbound.send(message).await;
         });
     }
 
@@ -420,7 +428,8 @@ impl Shell {
         if self.outbox.is_empty() {
             return;
         }
-        let message: WorkerMessage = ar_proto::worker_message(&self.outbox);
+        let mut message: WorkerMessage = ar_proto::worker_message(&self.outbox);
+        self.traces.stamp(&mut message);
         self.outbox.clear();
         if let Some(line) = &self.line {
             let _ = line.outbound.send(message).await;

@@ -99,14 +99,18 @@ impl Dial {
     }
 
     fn tls(&self) -> Result<ClientTlsConfig, DialError> {
-        let system = || SYSTEM.iter().map(PathBuf::from).find(|path| path.exists());
-        let ca = self.ca.clone().or_else(system).ok_or(DialError::NoRoots)?;
+        let ca = self.ca.clone().or_else(system_roots).ok_or(DialError::NoRoots)?;
         let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(&ca)?));
         if let Some((certificate, key)) = &self.identity {
             tls = tls.identity(Identity::from_pem(read(certificate)?, read(key)?));
         }
         Ok(tls)
     }
+}
+
+/// The file with the certificates that this system trusts.
+pub(crate) fn system_roots() -> Option<PathBuf> {
+    SYSTEM.iter().map(PathBuf::from).find(|path| path.exists())
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, DialError> {

@@ -9,8 +9,10 @@ pub mod dial;
 pub mod durable;
 pub mod logs;
 pub mod near;
+pub mod observe;
 pub mod service;
 pub mod token;
+pub mod traces;
 pub mod transfer;
 
 pub use access::{Access, Denied, Role};
@@ -18,5 +20,5 @@ pub use blobs::{BlobError, BlobStore, Cache, Pins, digest_of_file};
 pub use config::ConfigArgs;
 pub use data::DataError;
 pub use dial::{Dial, DialError, is_loopback};
-pub use logs::LogArgs;
+pub use observe::ObserveArgs;
 pub use token::{Token, TokenError};

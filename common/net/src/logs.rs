@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use clap::{Args, Parser, ValueEnum};
+use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -19,39 +19,11 @@ pub enum LogFormat {
     Json,
 }
 
-/// The flags of logs.
-#[derive(Debug, Clone, Default, Args)]
-pub struct LogArgs {
-    /// How lines of the log are written; AR_LOG says what is logged, e.g. AR_LOG=debug
-    #[arg(long, env = "AR_LOG_FORMAT", value_name = "FORM", default_value = "text")]
-    pub log_format: LogFormat,
-}
-
-impl LogArgs {
-    /// As the environment says, for a command that has no such flags.
-    ///
-    /// # Errors
-    /// When a variable has no meaning.
-    pub fn from_environment() -> io::Result<Self> {
-        #[derive(Parser)]
-        struct Environment {
-            #[command(flatten)]
-            args: LogArgs,
-        }
-        let parsed = Environment::try_parse_from(["program"]);
-        let line = |error: clap::Error| {
-            let text = error.to_string();
-            text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
-        };
-        Ok(parsed.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, line(error)))?.args)
-    }
-}
-
 /// Sends logs to `file`, appended, or to standard error. Called once per process.
 ///
 /// # Errors
 /// When the file cannot be opened.
-pub fn start(args: &LogArgs, file: Option<&Path>, default: &str) -> io::Result<()> {
+pub fn start(format: LogFormat, file: Option<&Path>, default: &str) -> io::Result<()> {
     let filter = EnvFilter::try_from_env("AR_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let sink = match file {
         Some(path) => Sink::File(Arc::new(File::options().create(true).append(true).open(path)?)),
@@ -64,7 +36,7 @@ pub fn start(args: &LogArgs, file: Option<&Path>, default: &str) -> io::Result<(
         .with_ansi(false)
         .log_internal_errors(file.is_none());
     // A second call, as in tests that share a process, changes nothing.
-    let _ = match args.log_format {
+    let _ = match format {
         LogFormat::Text => lines.with_writer(Lines { sink, escape: true }).try_init(),
         LogFormat::Json => {
             lines.json().flatten_event(true).with_writer(Lines { sink, escape: false }).try_init()

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ar_net::LogArgs;
+use ar_net::ObserveArgs;
 use clap::{Args, ValueEnum};
 
 use super::values::duration;
@@ -59,9 +59,9 @@ pub struct ServeArgs {
     /// Folder with the store and the results
     #[arg(long, env = "AR_OUT", value_name = "DIR", default_value = "autoresearch")]
     pub out: PathBuf,
-    /// Its logs.
+    /// What is seen of it from outside.
     #[command(flatten)]
-    pub logs: LogArgs,
+    pub observe: ObserveArgs,
 }
 
 /// Where etcd is, and which part of it is the cluster's.

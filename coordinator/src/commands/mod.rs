@@ -66,6 +66,7 @@ pub fn execute(command: Command) -> Exit {
             },
         }
     });
+    ar_net::traces::end();
     // A task that waits on something slow must not hold the exit.
     runtime.shutdown_background();
     exit

@@ -8,7 +8,8 @@
 
 use std::path::{Path, PathBuf};
 
-use ar_net::{Access, BlobError, BlobStore, LogArgs, TokenError, durable};
+use ar_net::observe::ObserveError;
+use ar_net::{Access, BlobError, BlobStore, ObserveArgs, TokenError, durable};
 
 use crate::blobs::Blobs;
 use crate::journal::{JournalError, RedbJournal, Snapshots};
@@ -19,8 +20,8 @@ use crate::results;
 pub(crate) enum PlaceError {
     #[error("cannot use the folder {} ({source}); name one that can be written with --out DIR", path.display())]
     Folder { path: PathBuf, source: std::io::Error },
-    #[error("{0}")]
-    Logs(std::io::Error),
+    #[error(transparent)]
+    Observe(#[from] ObserveError),
     #[error(transparent)]
     Blob(#[from] BlobError),
     #[error(transparent)]
@@ -37,19 +38,19 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Opens it. Logs are as the environment says where no flags do.
-    pub(crate) fn open(out: &Path, logs: Option<&LogArgs>) -> Result<Self, PlaceError> {
+    /// Opens it. What is seen of it is as the environment says where no flags do.
+    pub(crate) fn open(out: &Path, observe: Option<&ObserveArgs>) -> Result<Self, PlaceError> {
         let failed = |source| PlaceError::Folder { path: out.to_owned(), source };
         // The worker is told these paths; it need not be where this process is.
         let out_absolute = std::path::absolute(out).map_err(failed)?;
         let store = out_absolute.join("store");
         std::fs::create_dir_all(&out_absolute).map_err(failed)?;
         durable::private_folder(&store).map_err(failed)?;
-        let logs = match logs {
-            Some(logs) => logs.clone(),
-            None => LogArgs::from_environment().map_err(PlaceError::Logs)?,
+        let observe = match observe {
+            Some(observe) => observe.clone(),
+            None => ObserveArgs::from_environment()?,
         };
-        ar_net::logs::start(&logs, Some(&store.join("coordinator.log")), "info").map_err(failed)?;
+        ar_net::observe::start(&observe, Some(&store.join("coordinator.log")), "ar-coordinator")?;
         Ok(Self {
             blobs: BlobStore::open(&store.join("blobs"))?.into(),
             access: Access::open(&store.join("tokens"))?,

@@ -84,7 +84,7 @@ impl RunError {
             Self::Intake(IntakeError::Blob(_) | IntakeError::Catalog(_)) => Exit::Internal,
             Self::Intake(_)
             | Self::Gpus(_)
-            | Self::Place(PlaceError::Folder { .. } | PlaceError::Logs(_))
+            | Self::Place(PlaceError::Folder { .. } | PlaceError::Observe(_))
             | Self::NotReady(_)
             | Self::Results { .. }
             | Self::Find(_)

@@ -111,7 +111,7 @@ async fn execute(args: &ServeArgs) -> Result<(), ServeError> {
         return Err(ServeError::Open(args.listen));
     }
     let descriptors = ar_net::descriptors::raise_limit();
-    let place = Place::open(&args.out, Some(&args.logs))?;
+    let place = Place::open(&args.out, Some(&args.observe))?;
     tracing::info!(descriptors, "files and connections that may be open");
     let listener = listen(args.listen).await?;
     let scheme = if tls.is_some() { "https" } else { "http" };
