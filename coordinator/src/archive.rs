@@ -38,11 +38,7 @@ pub(crate) enum ArchivingError {
 ///
 /// # Errors
 /// When the blob cannot be kept.
-pub(crate) async fn archive(
-    handle: &Handle,
-    blobs: &Blobs,
-    study: StudyId,
-) -> Result<(), ArchivingError> {
+pub(crate) async fn archive(handle: &Handle, blobs: &Blobs, study: StudyId) -> Result<(), ArchivingError> {
     let state = handle.ask(|state, _| state.clone()).await?;
     let (as_of, folder, id) = (state.seq, blobs.folder().clone(), study.clone());
     let keeping = tokio::task::spawn_blocking(move || {

@@ -207,13 +207,13 @@ impl Inbound {
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
         let mut said = Vec::with_capacity(frames.len());
         for frame in frames {
-            self.frame(frame, &mut said)?;
+            self.frame(frame, &mut said).await?;
         }
         Ok(self.handle.said(said).await?)
     }
 
     /// Adds what a frame says to what its message said before.
-    fn frame(&mut self, frame: WorkerFrame, said: &mut Vec<Said>) -> Result<(), Status> {
+    async fn frame(&mut self, frame: WorkerFrame, said: &mut Vec<Said>) -> Result<(), Status> {
         let session = self.session;
         if let WorkerFrame::Hello(hello) = frame {
             self.worker = Some(hello.worker.clone());
@@ -270,7 +270,11 @@ impl Inbound {
     async fn check_blobs(&self, outcome: &Outcome) -> Result<(), Status> {
         let artifacts = outcome.measures().map(|measures| measures.artifacts.as_slice()).unwrap_or_default();
         let digests: Vec<Digest> = artifacts.iter().map(|artifact| artifact.digest).collect();
-        let missing = self.blobs.first_missing(digests).await.map_err(|error| Status::unavailable(error.to_string()))?;
+        let missing = self
+            .blobs
+            .first_missing(digests)
+            .await
+            .map_err(|error| Status::unavailable(error.to_string()))?;
         match artifacts.iter().find(|artifact| Some(artifact.digest) == missing) {
             Some(missing) => Err(Status::invalid_argument(format!(
                 "a result names blob {} ({}), which was not sent",

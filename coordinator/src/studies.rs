@@ -91,14 +91,16 @@ impl StudiesService {
         }
         spec.space.validate().map_err(|error| wrong(error.to_string()))?;
         let tree = blobs::parse(&submission.tree)?;
-        let missing = |why: String| Status::unavailable(format!("the study's files cannot be looked at: {why}"));
+        let missing =
+            |why: String| Status::unavailable(format!("the study's files cannot be looked at: {why}"));
         // Nobody removes what was used just now, so they are there until the study refers to them.
         if !self.blobs.touch(tree).await.map_err(|error| missing(error.to_string()))? {
             return Err(wrong("the list of its files was not sent".to_owned()));
         }
         let folder = self.blobs.folder().clone();
         let read = tokio::task::spawn_blocking(move || folder.read_tree(&tree)).await;
-        let files = read.map_err(|error| missing(error.to_string()))?.map_err(|error| wrong(error.to_string()))?;
+        let files =
+            read.map_err(|error| missing(error.to_string()))?.map_err(|error| wrong(error.to_string()))?;
         let digests: Vec<Digest> = files.entries.iter().map(|entry| entry.digest).collect();
         let absent = self.blobs.first_missing(digests).await.map_err(|error| missing(error.to_string()))?;
         match files.entries.iter().find(|entry| Some(entry.digest) == absent) {

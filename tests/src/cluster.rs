@@ -71,7 +71,7 @@ impl Cluster {
         let (handle, _) = actor::start(Box::new(journal), Timing::default()).await.expect("it starts");
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("loopback is there");
         let address = format!("http://{}", listener.local_addr().expect("it has an address"));
-        let services = rpc::services(handle.clone(), blobs.clone(), access, folder.to_owned());
+        let services = rpc::services(handle.clone(), blobs.clone().into(), access, folder.to_owned());
         let (stop, stopped) = watch::channel(false);
         tokio::spawn(listener::serve(listener, None, watch::channel(services).1, stopped));
         let (state, events) = handle.watch().await.expect("it runs");

@@ -35,10 +35,7 @@ impl Blobs {
     }
 
     /// The first of these that is not there; the others count as used just now.
-    pub(crate) async fn first_missing(
-        &self,
-        digests: Vec<Digest>,
-    ) -> Result<Option<Digest>, BlobError> {
+    pub(crate) async fn first_missing(&self, digests: Vec<Digest>) -> Result<Option<Digest>, BlobError> {
         for digest in digests {
             if !self.touch(digest).await? {
                 return Ok(Some(digest));
@@ -101,7 +98,9 @@ impl Blobs {
 
 /// A digest that somebody sent.
 pub(crate) fn parse(digest: &str) -> Result<Digest, Status> {
-    digest.parse().map_err(|error: ar_common::digest::DigestError| Status::invalid_argument(error.to_string()))
+    digest
+        .parse()
+        .map_err(|error: ar_common::digest::DigestError| Status::invalid_argument(error.to_string()))
 }
 
 fn internal(error: BlobError) -> Status {

@@ -63,14 +63,13 @@ impl BlobStore {
     ///
     /// # Errors
     /// When the file system refuses; what was removed until then stays so.
-    pub fn sweep(
-        &self,
-        before: SystemTime,
-        needed: impl Fn(&Digest) -> bool,
-    ) -> Result<Swept, BlobError> {
+    pub fn sweep(&self, before: SystemTime, needed: impl Fn(&Digest) -> bool) -> Result<Swept, BlobError> {
         let mut swept = Swept::default();
         for stored in self.list()? {
-            if stored.used < before && !needed(&stored.digest) && self.remove_unused(&stored.digest, before)? {
+            if stored.used < before
+                && !needed(&stored.digest)
+                && self.remove_unused(&stored.digest, before)?
+            {
                 swept.blobs += 1;
                 swept.bytes += stored.bytes;
             }
@@ -95,7 +94,9 @@ impl BlobStore {
         // Somebody may have asked for it since it was listed.
         match fs::metadata(&path).and_then(|metadata| metadata.modified()) {
             Ok(used) if used < before => self.discard(digest),
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(BlobError::Io { path, source: error }),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(BlobError::Io { path, source: error })
+            }
             _ => Ok(false),
         }
     }

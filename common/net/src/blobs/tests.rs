@@ -60,8 +60,7 @@ fn a_tree_that_climbs_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let store = BlobStore::open(folder.path()).unwrap();
     let file = store.put(b"x").unwrap();
-    let entry =
-        |path: &str| TreeEntry { path: path.into(), digest: file, bytes: 1, kind: EntryKind::Plain };
+    let entry = |path: &str| TreeEntry { path: path.into(), digest: file, bytes: 1, kind: EntryKind::Plain };
     let good = store.put_tree(vec![entry("b"), entry("a/c")]).unwrap();
     assert_eq!(store.read_tree(&good).unwrap().entries[0].path, "a/c");
     let bad = store.put_tree(vec![entry("../x")]).unwrap();
@@ -136,7 +135,11 @@ fn only_what_nobody_needs_and_nobody_used_is_swept() {
     let partial = Digest::of(b"partial");
     store.receive(partial).unwrap().piece(b"par").unwrap();
     let (now, day) = (SystemTime::now(), std::time::Duration::from_secs(86_400));
-    for path in [needed, unused, touched].map(|d| store.path(&d)).iter().chain([&folder.path().join("partial").join(partial.to_string())]) {
+    for path in [needed, unused, touched]
+        .map(|d| store.path(&d))
+        .iter()
+        .chain([&folder.path().join("partial").join(partial.to_string())])
+    {
         File::options().write(true).open(path).unwrap().set_modified(now - 2 * day).unwrap();
     }
     assert!(store.touch(&touched).unwrap() && !store.touch(&partial).unwrap());

@@ -113,7 +113,7 @@ impl Cluster {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let dial = Dial::local(format!("http://{}", listener.local_addr()?));
         let (stop, stopped) = watch::channel(false);
-        let routes = rpc::services(handle.clone(), blobs, access, folder.path().to_owned());
+        let routes = rpc::services(handle.clone(), blobs.into(), access, folder.path().to_owned());
         tokio::spawn(listener::serve(listener, None, watch::channel(routes).1, stopped));
         let spec = planner::study();
         let study = spec.id();
