@@ -15,6 +15,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::compaction::Compaction;
 use crate::journal::{Journal, JournalError, Pointer};
+use crate::measured::Measured;
 use crate::planner::{self, Planner, SearchPlanner};
 use crate::traces::Traces;
 
@@ -126,6 +127,7 @@ pub struct Handle {
     messages: mpsc::Sender<Message>,
     sessions: Arc<std::sync::atomic::AtomicU64>,
     traces: Traces,
+    measured: Measured,
 }
 
 impl std::fmt::Debug for Message {
@@ -147,7 +149,12 @@ pub enum ActorError {
 
 /// Of records that became durable, those that a state has not seen; the first of them stands at `first`.
 pub fn unseen<'r>(state: &State, first: Seq, records: &'r [Record]) -> &'r [Record] {
-    let seen = usize::try_from(state.seq.next().0.saturating_sub(first.0)).unwrap_or(usize::MAX);
+    after(state.seq, first, records)
+}
+
+/// Of records that became durable, those after a position; the first of them stands at `first`.
+pub fn after(seen: Seq, first: Seq, records: &[Record]) -> &[Record] {
+    let seen = usize::try_from(seen.next().0.saturating_sub(first.0)).unwrap_or(usize::MAX);
     records.get(seen..).unwrap_or_default()
 }
 
@@ -160,6 +167,11 @@ impl Handle {
     /// The traces of its experiments.
     pub fn traces(&self) -> &Traces {
         &self.traces
+    }
+
+    /// What this coordinator measures of itself.
+    pub fn measured(&self) -> &Measured {
+        &self.measured
     }
 
     /// Hands the core an input.
@@ -250,6 +262,7 @@ struct Actor {
     compaction: Compaction,
     messages: mpsc::Sender<Message>,
     traces: Traces,
+    measured: Measured,
 }
 
 /// Opens the reign: replays the journal, writes `StoreMade` if it is new, and `Elected`.
@@ -292,7 +305,7 @@ pub async fn start_with(
 
     let (sender, receiver) = mpsc::channel(4096);
     let (events, _) = broadcast::channel(EVENTS);
-    let traces = Traces::start();
+    let (traces, measured) = (Traces::start(), Measured::default());
     let actor = Actor {
         durable: state.seq,
         core: Core::new(state, timing, Millis(0)),
@@ -306,8 +319,9 @@ pub async fn start_with(
         compaction: Compaction::new(&*journal),
         messages: sender.clone(),
         traces: traces.clone(),
+        measured: measured.clone(),
     };
-    let handle = Handle { messages: sender, sessions: Arc::default(), traces };
+    let handle = Handle { messages: sender, sessions: Arc::default(), traces, measured };
     Ok((handle, tokio::spawn(actor.run(journal, receiver))))
 }
 
@@ -324,6 +338,7 @@ impl Actor {
         loop {
             self.tell_waiting();
             self.compaction.go_on(&mut *journal, self.durable).await?;
+            self.measured.look(&self.core.live, Instant::now());
             let batch = std::mem::take(&mut self.gathering);
             // The state is that of the end of this batch now.
             self.snapshot();
@@ -344,7 +359,7 @@ impl Actor {
                 }
                 continue;
             }
-            let first = self.durable.next();
+            let (first, began) = (self.durable.next(), Instant::now());
             let mut append = journal.append(first, batch.records.clone());
             // While this batch is made durable, the next one gathers.
             loop {
@@ -359,6 +374,7 @@ impl Actor {
             }
             drop(append);
             self.durable = Seq(self.durable.0 + batch.records.len() as u64);
+            self.measured.durable(began.elapsed(), &batch.records);
             self.traces.durable(&batch.records);
             // Nobody need be watching.
             let _ = self.events.send(Event::Records(first, batch.records.into()));

@@ -91,7 +91,8 @@ async fn guard(State(shared): State<Shared>, headers: HeaderMap, request: Reques
 }
 
 async fn metrics_page(State(shared): State<Shared>) -> Response {
-    match shared.handle.ask(metrics::page).await {
+    let measured = shared.handle.measured().clone();
+    match shared.handle.ask(move |state, live| metrics::page(state, live, &measured.figures())).await {
         Ok(page) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], page).into_response(),
         Err(error) => gone(&error),
     }

@@ -4,10 +4,11 @@ use std::fmt::Write;
 
 use ar_core::{Live, State, Status};
 
+use crate::measured::{BOUNDS, Figures};
 use crate::standing;
 
 /// The page.
-pub fn page(state: &State, live: &Live) -> String {
+pub fn page(state: &State, live: &Live, measured: &Figures) -> String {
     let mut page = Page::default();
     page.one("ar_coordinator_epoch", "gauge", "The reign that the journal is in.", state.epoch.0 as f64);
     page.one("ar_journal_records_total", "counter", "Records in the journal.", state.seq.0 as f64);
@@ -53,8 +54,44 @@ pub fn page(state: &State, live: &Live) -> String {
     for (outcome, count) in outcomes {
         page.sample("ar_experiments_total", &[("outcome", outcome)], count as f64);
     }
+    measurements(&mut page, measured);
     studies(&mut page, state, live);
     page.0
+}
+
+/// What is counted since the coordinator started.
+fn measurements(page: &mut Page, measured: &Figures) {
+    let name = "ar_journal_append_seconds";
+    page.head(name, "histogram", "How long a batch of records took to become durable.");
+    let mut within = 0;
+    for (bound, count) in BOUNDS.iter().zip(measured.appends.buckets) {
+        within += count;
+        page.sample("ar_journal_append_seconds_bucket", &[("le", &bound.to_string())], within as f64);
+    }
+    let (count, sum) = (measured.appends.count as f64, measured.appends.sum);
+    page.sample("ar_journal_append_seconds_bucket", &[("le", "+Inf")], count);
+    page.sample("ar_journal_append_seconds_sum", &[], sum);
+    page.sample("ar_journal_append_seconds_count", &[], count);
+    let name = "ar_leases_requeued_total";
+    page.head(
+        name,
+        "counter",
+        "Leases that ended without a result since this coordinator started: lapsed in silence, given back, forgotten.",
+    );
+    for cause in ["lapsed", "released", "forgotten"] {
+        let count = measured.requeued.get(cause).copied().unwrap_or_default();
+        page.sample(name, &[("cause", cause)], count as f64);
+    }
+    let name = "ar_gpu_idle_seconds_total";
+    page.head(
+        name,
+        "counter",
+        "GPU seconds of connected workers in which no experiment's process ran, while experiments waited, and while none did.",
+    );
+    for (worker, idle) in &measured.idle {
+        page.sample(name, &[("worker", worker), ("work", "waiting")], idle.waiting);
+        page.sample(name, &[("worker", worker), ("work", "none")], idle.none);
+    }
 }
 
 fn studies(page: &mut Page, state: &State, live: &Live) {
@@ -73,6 +110,10 @@ fn studies(page: &mut Page, state: &State, live: &Live) {
     });
     each("ar_study_budget", "Full evaluations of a study in all.", &|line| Some(f64::from(line.budget)));
     each("ar_study_running", "Experiments of a study that run.", &|line| Some(line.running as f64));
+    each("ar_study_waiting", "Experiments of a study that wait for a worker.", &|line| {
+        Some(line.waiting as f64)
+    });
+    each("ar_study_ended", "Experiments of a study that have ended.", &|line| Some(line.ended as f64));
     each("ar_study_best", "The best score of a study's own split, in units of its metric.", &|line| {
         line.best
     });
@@ -91,7 +132,8 @@ impl Page {
         let escaped = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
         let labels: Vec<String> =
             labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
-        let _ = writeln!(self.0, "{name}{{{}}} {value}", labels.join(","));
+        let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+        let _ = writeln!(self.0, "{name}{labels} {value}");
     }
 
     fn one(&mut self, name: &str, kind: &str, help: &str, value: f64) {
@@ -113,9 +155,11 @@ mod tests {
 
     #[test]
     fn each_figure_has_a_help_text_and_a_type() {
-        let page = page(&State::default(), &Live::default());
+        let page = page(&State::default(), &Live::default(), &Figures::default());
         for line in page.lines().filter(|line| !line.starts_with('#')) {
             let name = line.split(['{', ' ']).next().unwrap();
+            let suffixes = ["_bucket", "_sum", "_count"];
+            let name = suffixes.iter().find_map(|suffix| name.strip_suffix(suffix)).unwrap_or(name);
             assert!(
                 page.contains(&format!("# HELP {name} ")) && page.contains(&format!("# TYPE {name} ")),
                 "{name}"

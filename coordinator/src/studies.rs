@@ -22,6 +22,7 @@ use crate::blobs::{self, Blobs};
 use crate::results::{self, Report};
 use crate::rpc::Gate;
 use crate::standing::{self, StudyLine};
+use crate::telemetry;
 
 /// How often a study that is watched is looked at.
 const LOOK: Duration = Duration::from_millis(250);
@@ -131,6 +132,11 @@ fn whole(state: State, study: &StudyId, blobs: &Blobs) -> Result<State, Status> 
     archive::whole(state, study, blobs.folder()).map_err(|error| Status::data_loss(error.to_string()))
 }
 
+/// Whether a file is for this machine alone.
+fn stays_here(name: &std::ffi::OsStr) -> bool {
+    name == telemetry::FILE || name == telemetry::FORMER
+}
+
 /// Sends each file below a folder. Links are not followed, and there are none.
 fn pieces(root: &Path, folder: &Path, sender: &mpsc::Sender<Result<FilePiece, Status>>) -> io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
@@ -138,7 +144,7 @@ fn pieces(root: &Path, folder: &Path, sender: &mpsc::Sender<Result<FilePiece, St
         let (path, kind) = (entry.path(), entry.file_type()?);
         if kind.is_dir() {
             pieces(root, &path, sender)?;
-        } else if kind.is_file() {
+        } else if kind.is_file() && !stays_here(&entry.file_name()) {
             let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
             let mut file = std::fs::File::open(&path)?;
             let mut piece = FilePiece { path: name, data: Vec::new() };

@@ -24,6 +24,8 @@ use ar_core::Record;
 use ar_net::traces::{Open, Parent, Spans};
 use ar_proto::v1::{self, coordinator_frame, worker_frame};
 
+use crate::measured::word;
+
 /// The traces of experiments that have not ended.
 #[derive(Debug, Clone, Default)]
 pub struct Traces(Option<Arc<Mutex<Inner>>>);
@@ -173,7 +175,7 @@ impl Inner {
             }
             Record::Requeued { experiment, cause, .. } => {
                 let Some(trace) = self.experiments.get_mut(experiment) else { return };
-                trace.stage.failed(&format!("{cause:?}").to_lowercase());
+                trace.stage.failed(word(*cause));
                 trace.stage.end();
                 trace.stage = self.spans.open("queue", Parent::Span(&trace.root), now, []);
             }

@@ -45,7 +45,7 @@ pub fn folder_name(report: &Report) -> String {
 }
 
 /// The same, of a study that has no results yet.
-fn name(name: &str, id: &str) -> String {
+pub(crate) fn name(name: &str, id: &str) -> String {
     format!("{}-{}", plain(name), id.get(..8).unwrap_or(id))
 }
 

@@ -62,7 +62,8 @@ impl Client {
 #[tonic::async_trait]
 impl HttpClient for Client {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let sent = self.runtime.spawn(tokio::time::timeout(PATIENCE, send(request, Arc::clone(&self.tls))));
+        let tls = Arc::clone(&self.tls);
+        let sent = self.runtime.spawn(async { tokio::time::timeout(PATIENCE, send(request, tls)).await });
         let answer = match sent.await {
             Ok(Ok(answer)) => answer,
             Ok(Err(late)) => Err(late.into()),

@@ -24,7 +24,7 @@ use crate::intake::{self, Intake, IntakeError, Subject};
 use crate::journal::{Journal, JournalError};
 use crate::local::{self, LocalWorker, TooFewGpus};
 use crate::results::{self, Report};
-use crate::{listener, rpc, summary};
+use crate::{listener, rpc, summary, telemetry};
 
 use crate::publish::Publisher;
 use branch::{BranchError, Repository};
@@ -169,6 +169,7 @@ async fn carry_out(on: &Conditions<'_>, intake: &Intake) -> Result<Exit, RunErro
     }
     let coordinator = Coordinator::start(Box::new(journal), &place).await?;
     archive::recall(&coordinator.handle, place.blobs.folder(), study.clone()).await?;
+    let telemetry = telemetry::start(&coordinator.handle, on.out).await?;
     let (state, events) = coordinator.handle.watch().await?;
     coordinator.handle.input(Input::Submit { spec: Box::new(intake.spec.clone()), tree }).await?;
 
@@ -187,6 +188,9 @@ async fn carry_out(on: &Conditions<'_>, intake: &Intake) -> Result<Exit, RunErro
     let state = watch.into_state();
     // Whatever happened, what is durable stays; the journal is closed before the results are written.
     coordinator.stop().await?;
+    if let Some(telemetry) = telemetry {
+        let _ = telemetry.await;
+    }
     let ending = ended?;
     let exit = tell(&state)?;
     match ending {

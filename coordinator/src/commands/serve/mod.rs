@@ -27,7 +27,7 @@ use crate::etcd::EtcdError;
 use crate::exit::Exit;
 use crate::journal::JournalError;
 use crate::listener::{self, Tls, TlsError, TlsFiles};
-use crate::{http, rpc};
+use crate::{http, rpc, telemetry};
 
 use keeper::Keeper;
 use reign::Elected;
@@ -145,6 +145,7 @@ async fn lead(
     let (handle, actor) = actor::start(journal, timing(args)).await?;
     doors.lead(&handle, place);
     tell(place, url);
+    let telemetry = telemetry::start(&handle, &args.out).await?;
     let mut keeper = Keeper::new(&handle, place, args);
     let ended = tokio::select! {
         ended = keeper.keep() => ended.map_err(ServeError::from),
@@ -162,6 +163,10 @@ async fn lead(
     // What is durable stays, and the store's lock is free on return.
     handle.stop().await;
     let stopped = actor.await?;
+    // It ends with the last event, and what it wrote by then is written.
+    if let Some(telemetry) = telemetry {
+        let _ = telemetry.await;
+    }
     if let Some(leadership) = leadership {
         // The next one is elected at once, and not after the ttl.
         let _ = leadership.resign().await;
