@@ -40,6 +40,32 @@ fn the_units_of_systemd_start_what_there_is() {
     );
 }
 
+#[test]
+fn the_files_of_flags_on_the_operations_page_can_be_used() {
+    use clap::CommandFactory;
+    let page = std::fs::read_to_string(run::root().join("docs/operations.md")).unwrap();
+    let blocks = page.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let mut seen = Vec::new();
+    for block in blocks {
+        let name = block.trim_start_matches("# ").split([':', '\n']).next().unwrap();
+        let file = folder.path().join(name);
+        std::fs::write(&file, block).unwrap();
+        let file = file.into_os_string();
+        let (program, words): (_, Vec<&str>) = match name {
+            "worker.toml" => (ar_worker::cli::Args::command(), vec!["ar-worker"]),
+            _ => (Cli::command(), vec!["ar-coordinator", "serve"]),
+        };
+        let words = words.into_iter().map(Into::into).chain(["--config".into(), file]).collect();
+        let matches = ar_net::config::read(&program, words).unwrap_or_else(|error| panic!("{name}: {error}"));
+        seen.push((name.to_owned(), matches));
+    }
+    let [(_, coordinator), (_, worker)] = &seen[..] else { panic!("{seen:?}") };
+    let serve = coordinator.subcommand_matches("serve").unwrap();
+    assert_eq!(serve.get_one::<std::net::SocketAddr>("listen"), Some(&"0.0.0.0:7600".parse().unwrap()));
+    assert_eq!(worker.get_many::<String>("coordinator").unwrap().len(), 2);
+}
+
 /// The words of a command, without the quotes around them.
 fn words(line: &str) -> Vec<String> {
     let mut words = vec![String::new()];

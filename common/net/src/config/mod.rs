@@ -234,10 +234,10 @@ impl Document<'_> {
         Ok(arguments)
     }
 
-    fn known<'k>(
+    fn known(
         &self,
         (key, line, _): Entry<'_, '_>,
-        known: &mut dyn Iterator<Item = &'k str>,
+        known: &mut dyn Iterator<Item = &str>,
     ) -> Result<(), ConfigError> {
         let known: Vec<&str> = known.collect();
         if known.contains(&key) {
