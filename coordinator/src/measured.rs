@@ -160,8 +160,8 @@ mod tests {
         };
         let mut live = Live::default();
         live.workers.insert(SessionId(1), live_worker);
-        live.leases.insert(ExperimentId(1), LiveLease { lapses: Millis(0), running: true });
-        live.leases.insert(ExperimentId(2), LiveLease { lapses: Millis(0), running: false });
+        live.leases.insert(ExperimentId(1), LiveLease { lapses: Millis(0), running: true, holder: None });
+        live.leases.insert(ExperimentId(2), LiveLease { lapses: Millis(0), running: false, holder: None });
         let (measured, began) = (Measured::default(), Instant::now());
         measured.look(&live, began);
         measured.look(&live, began + Duration::from_millis(10));
