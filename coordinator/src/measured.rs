@@ -121,7 +121,9 @@ mod tests {
     #[test]
     fn a_duration_is_in_the_bucket_of_its_bound() {
         let mut histogram = Histogram::default();
-        [0.0002, 0.0003, 20.0].map(|seconds| histogram.add(Duration::from_secs_f64(seconds)));
+        for seconds in [0.0002, 0.0003, 20.0] {
+            histogram.add(Duration::from_secs_f64(seconds));
+        }
         assert_eq!((histogram.buckets[0], histogram.buckets[1], histogram.count), (1, 1, 3));
         assert_eq!(
             histogram.buckets.iter().sum::<u64>(),

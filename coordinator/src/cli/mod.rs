@@ -36,7 +36,7 @@ pub enum Command {
     /// Search on one machine: a CSV in, a ranked and honest answer out
     Run(Box<RunArgs>),
     /// Serve many studies and many workers, on this machine or on a network
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Move the store of a coordinator between its folder and etcd
     Migrate(MigrateArgs),
     /// Hand a study to a coordinator that serves; takes what `run` takes

@@ -34,7 +34,7 @@ pub fn execute(command: Command) -> Exit {
         match command {
             Command::Run(args) => run::run(*args).await,
             Command::Promote(args) => run::promote(args).await,
-            Command::Serve(args) => serve::serve(args).await,
+            Command::Serve(args) => serve::serve(*args).await,
             Command::Migrate(args) => migrate::migrate(args).await,
             Command::Submit(args) => remote::submit(*args).await,
             Command::Status(args) => remote::status(args).await,
