@@ -94,6 +94,12 @@ pub fn check_path(path: &str) -> Result<(), TreePathError> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::{Component, Path};
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::Index;
+
     use super::*;
 
     #[test]
@@ -120,5 +126,44 @@ mod tests {
         assert_eq!(tree(vec![entry("a", link), entry("a/b", plain)]).conflict(), Some("a/b"));
         assert_eq!(tree(vec![entry("a/b/c", plain), entry("a", plain)]).conflict(), Some("a/b/c"));
         assert_eq!(tree(vec![entry("a", plain), entry("a", plain)]).conflict(), Some("a"));
+    }
+    /// A path of a few parts, most of which lead somewhere else.
+    fn path() -> impl Strategy<Value = String> {
+        let part =
+            prop_oneof![Just("..".to_owned()), Just(".".to_owned()), Just(String::new()), ".{0,6}", "[a-c]"];
+        vec(part, 1..5).prop_map(|parts| parts.join("/"))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Read as a system would, not as this code does.
+        #[test]
+        fn a_path_that_is_taken_stays_inside(path in path()) {
+            let steps: Vec<Component<'_>> = Path::new(&path).components().collect();
+            let inside = !steps.is_empty() && steps.iter().all(|step| matches!(step, Component::Normal(_)));
+            prop_assert!(inside || check_path(&path).is_err(), "{path:?}");
+        }
+
+        #[test]
+        fn a_tree_that_is_almost_right_is_refused_or_means_something(
+            paths in vec(path(), 0..4),
+            changes in vec((any::<Index>(), any::<u8>()), 0..4),
+        ) {
+            let entry = |path| TreeEntry { path, digest: Digest::of(b"x"), bytes: 1, kind: EntryKind::Link };
+            let tree = Tree { entries: paths.into_iter().map(entry).collect() };
+            let mut bytes = serde_json::to_vec(&tree).unwrap();
+            prop_assert_eq!(&serde_json::from_slice::<Tree>(&bytes).unwrap(), &tree);
+            for (at, byte) in changes {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            if let Ok(tree) = serde_json::from_slice::<Tree>(&bytes) {
+                let again: Tree = serde_json::from_slice(&serde_json::to_vec(&tree).unwrap()).unwrap();
+                prop_assert_eq!(&again, &tree);
+                tree.conflict();
+                tree.entries.iter().for_each(|entry| drop(entry.check_path()));
+            }
+        }
     }
 }

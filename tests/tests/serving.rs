@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write;
-use std::net::TcpStream;
 use std::path::Path;
 
 use ar_tests::project::{GOOD, Project};
@@ -203,29 +201,4 @@ fn studies_run_side_by_side_and_what_needs_another_worker_says_so() {
     assert_eq!(why, "no worker has what it needs; nearest comes w1: zone=a instead of b");
     let _other = head.worker("w2", &["--slots", "1", "--label", "zone=b"]);
     head.until(&needy, ended);
-}
-
-#[test]
-fn connections_that_say_nothing_stop_nobody() {
-    let home = tempfile::tempdir().unwrap();
-    let head = Head::start(home.path(), &[]);
-    let address = head.address().to_owned();
-    let before = processes::peak_memory(head.pid()).unwrap();
-    let mut held = Vec::new();
-    for i in 0..800 {
-        let mut stream = TcpStream::connect(&address).unwrap();
-        match i % 4 {
-            // A head that never ends, an HTTP/2 preface and rubbish after it, rubbish, and nothing.
-            0 => write!(stream, "GET /metrics HTTP/1.1\r\nx: ").unwrap(),
-            1 => stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\xff\xff\xff\xff\xff").unwrap(),
-            2 => drop(stream.write_all(&[0xff; 4096])),
-            _ => {}
-        }
-        held.push(stream);
-    }
-    assert!(head.ask(&["status"]).status.success());
-    assert!(http(&address, "/healthz", None).starts_with("HTTP/1.1 200"));
-    let after = processes::peak_memory(head.pid()).unwrap();
-    let each = after.saturating_sub(before) / held.len() as u64;
-    assert!(each < 128 << 10, "{} KiB for each", each >> 10);
 }

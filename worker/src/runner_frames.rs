@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 /// Longest frame that is read, bytes; what is longer comes from a child that went wild.
 pub(crate) const FRAME_LIMIT: usize = 1 << 20;
+/// Most maps and arrays within each other in one. None has more than a few; what is deeper would overflow the stack, and a
+/// child is a stranger's code.
+const DEPTH: usize = 64;
 
 /// To the fork server.
 #[derive(Debug, Serialize)]
@@ -168,7 +171,14 @@ pub(crate) fn read<T: for<'de> Deserialize<'de>>(stream: &mut impl Read) -> io::
     }
     let mut body = vec![0; length];
     stream.read_exact(&mut body)?;
-    rmp_serde::from_slice(&body).map(Some).map_err(io::Error::other)
+    decode(&body).map(Some)
+}
+
+/// What a body says.
+fn decode<T: for<'de> Deserialize<'de>>(body: &[u8]) -> io::Result<T> {
+    let mut deserializer = rmp_serde::Deserializer::from_read_ref(body);
+    deserializer.set_max_depth(DEPTH);
+    T::deserialize(&mut deserializer).map_err(io::Error::other)
 }
 
 /// Collects frames from bytes as they arrive.
@@ -190,7 +200,7 @@ impl Frames {
                 )));
             }
             let Some(body) = rest.get(..length) else { break };
-            frames.push(rmp_serde::from_slice(body).map_err(io::Error::other)?);
+            frames.push(decode(body)?);
             self.buffer.drain(..4 + length);
         }
         Ok(frames)
@@ -199,6 +209,9 @@ impl Frames {
 
 #[cfg(test)]
 mod tests {
+    use rand::{RngExt, SeedableRng};
+    use serde_json::json;
+
     use super::*;
 
     #[derive(Serialize)]
@@ -224,5 +237,58 @@ mod tests {
     #[test]
     fn a_frame_without_end_is_refused() {
         assert!(Frames::default().push(&u32::MAX.to_be_bytes()).is_err());
+        assert!(read::<FromServer>(&mut u32::MAX.to_be_bytes().as_slice()).is_err());
+    }
+
+    /// Everything that a child and the server say.
+    fn said() -> Vec<Vec<u8>> {
+        let ready = json!({"op": "ready", "rows": 5, "train_rows": 4, "sealed_rows": 1, "import_seconds": 0.5,
+            "load_seconds": 0.1, "unavailable": [{"dimension": "m", "option": "o", "reason": "r"}]});
+        let result = json!({"op": "result", "score": 0.5, "folds": [0.5, "?"], "seconds": 1.5, "difference": 0.1,
+            "rows": 5, "files": ["model.bin"], "weights": [1, 2]});
+        [
+            ready,
+            result,
+            json!({"op": "failed", "message": "no"}),
+            json!({"op": "started", "id": 1, "pid": 2}),
+            json!({"op": "exited", "id": 1, "code": null, "signal": 9}),
+            json!({"op": "matrix", "hash": "ab"}),
+            json!({"op": "fold", "fold": 1, "score": 0.5, "seconds": 0.1}),
+            json!({"op": "error", "kind": "crashed", "message": "no"}),
+        ]
+        .iter()
+        .map(|frame| encode(frame).unwrap())
+        .collect()
+    }
+
+    fn is_read(bytes: &[u8]) -> bool {
+        let server: io::Result<Option<FromServer>> = read(&mut &*bytes);
+        let child = Frames::default().push(bytes);
+        server.is_ok_and(|frame| frame.is_some()) || child.is_ok_and(|frames| !frames.is_empty())
+    }
+
+    /// A child is a stranger's code. Whatever it writes is a frame or an error, at no more cost than its length.
+    #[test]
+    fn whatever_a_child_writes_is_a_frame_or_an_error() {
+        assert!(said().iter().all(|frame| is_read(frame)));
+        let mut draws = rand::rngs::StdRng::seed_from_u64(1);
+        for _ in 0..5_000 {
+            let mut all = said();
+            let frame = &mut all[draws.random_range(0..8)];
+            for _ in 0..draws.random_range(1..6) {
+                let at = draws.random_range(0..frame.len());
+                frame[at] = draws.random();
+            }
+            frame.truncate(draws.random_range(0..=frame.len()));
+            is_read(frame);
+        }
+        // A map, an array, a text and bytes of 4 billion; and arrays within arrays, deeper than any stack.
+        let frame = |body: &[u8]| [&u32::try_from(body.len()).unwrap().to_be_bytes(), body].concat();
+        for start in [0xdf, 0xdd, 0xdb, 0xc6] {
+            assert!(!is_read(&frame(&[start, 0xff, 0xff, 0xff, 0xff, 0x01])));
+        }
+        for nested in [0x91, 0x81] {
+            assert!(!is_read(&frame(&vec![nested; FRAME_LIMIT])));
+        }
     }
 }

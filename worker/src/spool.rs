@@ -90,4 +90,38 @@ mod tests {
         spool.forget(&lease).unwrap();
         assert!(Spool::open(folder.path()).unwrap().1.is_empty());
     }
+    /// What a torn disk or another version left is set aside, and stops no start.
+    #[test]
+    fn whatever_is_in_a_file_the_spool_opens() {
+        use rand::{RngExt, SeedableRng};
+        let folder = tempfile::tempdir().unwrap();
+        let (spool, _) = Spool::open(folder.path()).unwrap();
+        let lease = LeaseRef { experiment: ExperimentId(2), lease: LeaseSeq { incarnation: 3, seq: Seq(5) } };
+        let outcome = Outcome::StoppedEarly { folds: vec![0.5], seconds: 0.1, rule: Default::default() };
+        let entry = SpoolEntry { lease, digest: outcome_digest(&outcome), outcome };
+        spool.keep(&entry).unwrap();
+        let path = spool.path(&lease);
+        let valid = fs::read(&path).unwrap();
+        let mut draws = rand::rngs::StdRng::seed_from_u64(1);
+        let mut aside = 0;
+        for _ in 0..1_000 {
+            let mut bytes = valid.clone();
+            for _ in 0..draws.random_range(0..4) {
+                let at = draws.random_range(0..bytes.len());
+                bytes[at] = draws.random();
+            }
+            if draws.random() {
+                bytes.truncate(draws.random_range(0..bytes.len()));
+            }
+            fs::write(&path, &bytes).unwrap();
+            let found = Spool::open(folder.path()).unwrap().1;
+            assert_eq!(path.exists(), !found.is_empty(), "it is read, or set aside");
+            assert!(bytes != valid || found == [entry.clone()]);
+            aside += usize::from(found.is_empty());
+        }
+        assert!((1..1_000).contains(&aside), "{aside}");
+        // Deeper than any stack.
+        fs::write(&path, vec![b'['; 1 << 20]).unwrap();
+        assert!(Spool::open(folder.path()).unwrap().1.is_empty());
+    }
 }

@@ -240,4 +240,44 @@ mod tests {
         durable::write(&file, format!("{token}\nuntil tomorrow\n").as_bytes()).unwrap();
         assert!(matches!(Access::open(&tokens), Err(TokenError::Malformed(_))));
     }
+    /// Nothing but a token as it stands in its file opens a door, and whatever stands in a file stops nobody else.
+    #[test]
+    fn what_is_almost_a_token_opens_nothing() {
+        use rand::{RngExt, SeedableRng};
+        let folder = tempfile::tempdir().unwrap();
+        let access = Access::open(&folder.path().join("tokens")).unwrap();
+        let (now, good) = (SystemTime::now(), header(&access, Role::Worker));
+        let mut draws = rand::rngs::StdRng::seed_from_u64(1);
+        for _ in 0..2_000 {
+            let mut shown: Vec<char> = good.chars().collect();
+            for _ in 0..draws.random_range(1..4) {
+                let at = draws.random_range(0..shown.len());
+                match draws.random_range(0..3) {
+                    0 => drop(shown.remove(at)),
+                    1 => shown.insert(at, draws.random()),
+                    _ => shown[at] = draws.random(),
+                }
+            }
+            let shown: String = shown.into_iter().collect();
+            let let_in = access.check(Role::Worker, Some(&shown), now).is_ok();
+            assert!(shown == good || !let_in, "{shown:?}");
+            assert!(access.check(Role::Submit, Some(&shown), now).is_err());
+        }
+        let file = access.file(Role::Worker).with_file_name("other");
+        for _ in 0..500 {
+            let mut bytes = vec![b'a'; 40];
+            bytes.extend(b"\nuntil 2030-01-01T00:00:00Z\n");
+            for _ in 0..draws.random_range(0..6) {
+                let at = draws.random_range(0..bytes.len());
+                bytes[at] = draws.random();
+            }
+            bytes.truncate(draws.random_range(0..=bytes.len()));
+            durable::write(&file, &bytes).unwrap();
+            if let Ok((token, _)) = Token::load_until(&file) {
+                assert!(token.header().len() >= "Bearer ".len() + 32);
+            }
+            access.known.lock().unwrap().read = Instant::now().checked_sub(2 * FRESH).unwrap();
+            assert_eq!(access.check(Role::Worker, Some(&good), now), Ok(()));
+        }
+    }
 }

@@ -13,6 +13,9 @@ pub(super) const FORMAT: u8 = 1;
 const _: () = assert!(FORMAT as u32 == Record::FORMAT);
 
 const HEADER: usize = 5;
+/// Most maps and arrays within each other in a record: several times what any has. What is deeper was made up, and would overflow
+/// the stack.
+const DEPTH: usize = 128;
 
 /// Why bytes are no record.
 #[derive(Debug, PartialEq, Eq)]
@@ -49,7 +52,7 @@ pub(super) fn decode(seq: Seq, bytes: &[u8]) -> Result<Record, Unreadable> {
     if format == 0 || checksum(format, seq, payload) != u32::from_le_bytes([a, b, c, d]) {
         return Err(Unreadable::Damaged("its bytes do not match its checksum".to_owned()));
     }
-    match rmp_serde::from_slice(payload) {
+    match read(payload) {
         Ok(Record::StoreMade { format, .. }) if format > Record::FORMAT => Err(Unreadable::Newer(format!(
             "it raises the format to {format}, known are formats up to {}",
             Record::FORMAT
@@ -60,7 +63,13 @@ pub(super) fn decode(seq: Seq, bytes: &[u8]) -> Result<Record, Unreadable> {
     }
 }
 
-fn checksum(format: u8, seq: Seq, payload: &[u8]) -> u32 {
+fn read<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, rmp_serde::decode::Error> {
+    let mut deserializer = rmp_serde::Deserializer::from_read_ref(payload);
+    deserializer.set_max_depth(DEPTH);
+    T::deserialize(&mut deserializer)
+}
+
+pub(super) fn checksum(format: u8, seq: Seq, payload: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&[format]);
     hasher.update(&seq.0.to_le_bytes());
@@ -73,7 +82,7 @@ fn unknown(payload: &[u8], error: &rmp_serde::decode::Error) -> String {
     struct Probe {
         kind: String,
     }
-    match rmp_serde::from_slice::<Probe>(payload) {
+    match read::<Probe>(payload) {
         Ok(Probe { kind }) => format!("its kind is `{kind}`: {error}"),
         Err(_) => format!("it has no kind: {error}"),
     }

@@ -94,6 +94,9 @@ impl ServeError {
     }
 }
 
+/// How long results that are being written hold up its end.
+const RESULTS: Duration = Duration::from_secs(5);
+
 /// Runs the command.
 pub(super) async fn serve(args: ServeArgs) -> Exit {
     match execute(&args).await {
@@ -154,12 +157,13 @@ async fn lead(
         () = signals.recv() => Ok(()),
     };
     supervision::ending();
-    keeper.settle().await;
     if let Err(deposed @ ServeError::Deposed(_)) = ended {
-        // What it would still write is refused; another leads.
+        // What it would still write is refused; another leads, and writes the results.
         actor.abort();
         return Err(deposed);
     }
+    // The results of a large study take their time; the next start writes them.
+    let _ = tokio::time::timeout(RESULTS, keeper.settle()).await;
     // What is durable stays, and the store's lock is free on return.
     handle.stop().await;
     let stopped = actor.await?;

@@ -5,6 +5,7 @@ mod backends;
 mod crash;
 mod damage;
 mod golden;
+mod hostile;
 mod lock;
 mod memory;
 mod records;
