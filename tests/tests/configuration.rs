@@ -50,14 +50,15 @@ fn value(program: &Command, command: Option<&Command>, arg: &Arg) -> String {
         return "true".to_owned();
     }
     let long = arg.get_long().unwrap();
-    let takes = |value: &&str| {
+    let takes = |value: &String| {
         let words = std::iter::once("program").chain(command.map(Command::get_name)).map(OsString::from);
         let words = words.chain([format!("--{long}={value}").into()]);
         let parsed = program.clone().try_get_matches_from(words);
         // That others are missing is no fault of the value.
         parsed.err().is_none_or(|error| error.kind() == clap::error::ErrorKind::MissingRequiredArgument)
     };
-    let value = VALUES.iter().find(|value| takes(value));
+    let named = arg.get_possible_values().into_iter().map(|value| value.get_name().to_owned());
+    let value = named.chain(VALUES.map(str::to_owned)).find(takes);
     format!("\"{}\"", value.unwrap_or_else(|| panic!("this test knows no value for --{long}")))
 }
 
