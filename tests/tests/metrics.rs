@@ -80,11 +80,13 @@ fn every_figure_is_explained_and_true() {
     assert_eq!(empty.value("ar_coordinator_epoch", &[]), 1.0);
     let mut killed = head.worker("killed", &["--slots", "2"]);
     let study = submitted(&head, &Project::new(SLOW), &["--budget", "8", "--rounds", "1"]);
-    head.until(&study, |line| line["running"] == 2);
-    let busy = Page::of(&head);
+    let mut busy = Page::of(&head);
+    processes::wait_until("two run", || {
+        busy = Page::of(&head);
+        busy.value("ar_leases", &[]) >= 2.0
+    });
     assert_eq!(busy.value("ar_workers", &[]), 1.0);
     assert_eq!(busy.value("ar_worker_slots", &[]), 2.0);
-    assert!(busy.value("ar_leases", &[]) >= 2.0);
     assert!(busy.value("ar_study_running", &[("study", "project")]) >= 1.0);
     killed.kill_9();
     head.until(&study, |line| line["running"] == 0);

@@ -4,12 +4,15 @@ use std::fs;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ar_tests::etcd::Nodes;
 use ar_tests::run::{self, Running};
 use ar_tests::{processes, service};
 use nix::sys::signal::Signal;
+
+/// How long anything here may take.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What stands in the place of systemd.
 struct Manager {
@@ -21,7 +24,7 @@ impl Manager {
     fn new(folder: &Path) -> Self {
         let path = folder.join("notify");
         let socket = UnixDatagram::bind(&path).unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
         Self { path, socket }
     }
 
@@ -37,15 +40,17 @@ impl Manager {
     /// The next message.
     fn heard(&self) -> String {
         let mut buffer = [0; 4096];
-        let length = self.socket.recv(&mut buffer).expect("it says something within a minute");
+        let length = self.socket.recv(&mut buffer).expect("it says something in time");
         String::from_utf8(buffer[..length].to_vec()).unwrap()
     }
 
     /// All messages up to the one that has this.
     fn until(&self, wanted: &str) -> Vec<String> {
-        let mut all = Vec::new();
+        let mut all: Vec<String> = Vec::new();
+        let began = Instant::now();
         loop {
             all.push(self.heard());
+            assert!(began.elapsed() < PATIENCE, "it never says {wanted:?}: {:?}", all.last());
             if all.last().unwrap().contains(wanted) {
                 return all;
             }
