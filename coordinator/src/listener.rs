@@ -6,10 +6,14 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
@@ -21,12 +25,15 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{self, RootCertStore, ServerConfig};
+use tokio_util::io::InspectReader;
 use tonic::transport::server::TcpConnectInfo;
 
 /// Connections at once; more wait in the system's queue.
 const CONNECTIONS: usize = 16_384;
 /// How long a handshake, or the head of a request, may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Bytes that tell HTTP/2 from the older one; no request that means anything is shorter.
+const PREFACE: usize = 24;
 /// Time between two tries where the system has no connection to give.
 const PAUSE: Duration = Duration::from_millis(100);
 /// How often an idle HTTP/2 connection is asked whether it is there, and how long it may take to answer.
@@ -217,7 +224,12 @@ async fn connection(
 ) {
     let routes = changing.borrow_and_update().clone();
     let info = TcpConnectInfo { local_addr: None, remote_addr: Some(from) };
-    let routes = routes.layer(axum::Extension(info));
+    let routes = TowerToHyperService::new(routes);
+    // A layer of its own for each connection would box every route again: milliseconds that strangers could have for nothing.
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(info.clone());
+        routes.call(request)
+    });
     let mut server = auto::Builder::new(TokioExecutor::new());
     server.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE);
     server
@@ -225,7 +237,12 @@ async fn connection(
         .timer(TokioTimer::new())
         .keep_alive_interval(KEEP_ALIVE.0)
         .keep_alive_timeout(KEEP_ALIVE.1);
-    let serving = server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
+    let said = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&said);
+    let stream = InspectReader::new(stream, move |bytes: &[u8]| {
+        count.fetch_add(bytes.len(), Ordering::Relaxed);
+    });
+    let serving = server.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(serving);
     tokio::select! {
         ended = serving.as_mut() => {
@@ -235,5 +252,14 @@ async fn connection(
         }
         () = ended(&mut stop) => {}
         () = others(&mut changing) => {}
+        () = silent(&said) => tracing::debug!(%from, "a connection that said nothing was ended"),
+    }
+}
+
+/// Resolves when a connection has not said for too long what it speaks: until then no other limit holds.
+async fn silent(said: &AtomicUsize) {
+    tokio::time::sleep(PATIENCE).await;
+    if said.load(Ordering::Relaxed) >= PREFACE {
+        std::future::pending::<()>().await;
     }
 }

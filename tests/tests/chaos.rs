@@ -42,8 +42,8 @@ printf -- '---\\nval_bpb: %s\\n' $lr
 ",
         ran.display()
     ));
-    // Options enough for all: a constant has 65, and each runs once.
-    project.write("train.py", "LR = 0.05\nA = 8\nB = 8\nSEED = 1\n");
+    // Options enough for all, as each configuration runs once.
+    project.write("train.py", "LR = 0.05\nA = 8\nB = 8\nC = 8\nD = 8\nSEED = 1\n");
     let before = project.tree();
     let mut cluster = Cluster::start(home.path(), seed).await;
     let budget = (200 * faults).to_string();

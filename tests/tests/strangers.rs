@@ -38,15 +38,33 @@ fn count() -> usize {
     count
 }
 
-/// Connections, each of which says one of these and then nothing.
+/// Connections, each of which says one of these and then nothing. Many are opened at a time: the first are ended soon.
 fn strangers(address: &str, count: usize, say: &[&[u8]]) -> Vec<TcpStream> {
+    const AT_A_TIME: usize = 32;
     let open = |n: usize| {
         let mut stream = TcpStream::connect(address).unwrap();
         // What is ended at once need not take it.
         let _ = stream.write_all(say[n % say.len()]);
         stream
     };
-    (0..count).map(open).collect()
+    std::thread::scope(|scope| {
+        let part = |first: usize| {
+            scope.spawn(move || (first..count).step_by(AT_A_TIME).map(open).collect::<Vec<_>>())
+        };
+        let parts: Vec<_> = (0..AT_A_TIME).map(part).collect();
+        parts.into_iter().flat_map(|part| part.join().unwrap()).collect()
+    })
+}
+
+/// How many are open.
+fn open(streams: &[TcpStream]) -> usize {
+    let open = |stream: &&TcpStream| {
+        stream.set_nonblocking(true).unwrap();
+        let seen = stream.peek(&mut [0]);
+        stream.set_nonblocking(false).unwrap();
+        !matches!(seen, Ok(0)) && !seen.is_err_and(|error| error.kind() != ErrorKind::WouldBlock)
+    };
+    streams.iter().filter(open).count()
 }
 
 /// Waits until each has been ended from the other side; how long the last took.
@@ -88,7 +106,9 @@ fn ten_thousand_strangers_stop_nobody_and_are_ended() {
     ];
     let began = Instant::now();
     let held = strangers(head.address(), count, &said);
-    println!("{count} connections in {:.1?}", began.elapsed());
+    let at_once = open(&held);
+    println!("{count} connections in {:.1?}, {at_once} of them open at once", began.elapsed());
+    assert!(at_once >= count / 5, "{at_once} of {count} were open at once");
     // Who has a token works as if they were not there.
     assert!(http(head.address(), "/healthz", None).starts_with("HTTP/1.1 200"));
     assert!(head.ask(&["status"]).status.success());

@@ -8,8 +8,9 @@ use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 /// How long a connection may take to come about. Of several coordinators one may be a machine that is gone, which says nothing.
 const CONNECT: Duration = Duration::from_secs(3);
 /// How often an idle connection is asked whether it is there, which also keeps it open through NAT, and how long it may take to
-/// answer. Together they are less than it takes to elect another leader after a machine was lost without a word.
-const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(3));
+/// answer. Together they are about what it takes to elect another leader: where a machine is lost without a word, its workers do not
+/// make it take longer.
+const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(3));
 /// Where Linux systems keep the certificates that they trust.
 const SYSTEM: [&str; 2] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
 

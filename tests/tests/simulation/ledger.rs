@@ -13,6 +13,8 @@ use super::search::search;
 
 /// Of so many looks at a live state, one compares all of it with the journal: that costs as much as all the others.
 const THOROUGH: u64 = 16;
+/// Records between two snapshots.
+const SNAPSHOT: usize = 64;
 /// Of so many plans, one is made again at the end.
 const AGAIN: usize = 4;
 
@@ -37,6 +39,8 @@ pub(crate) struct Ledger {
     writers: Vec<HeadId>,
     /// Their fold.
     pub(crate) state: State,
+    /// Their fold as it was a while ago, and how many records it had.
+    snapshot: Option<(usize, Vec<u8>)>,
     audit: Audit,
     looks: u64,
     asked: Vec<Asked>,
@@ -61,6 +65,22 @@ impl Ledger {
         let next = self.journal.len() as u64 + 1;
         assert_eq!(first, next, "I2: a batch is written twice, or over another");
         records.iter().for_each(|record| self.take(record, writer, met));
+        if self.snapshot.as_ref().map_or(0, |(taken, _)| *taken) + SNAPSHOT <= self.journal.len() {
+            met.snapshots += 1;
+            self.snapshot = Some((self.journal.len(), self.state.to_snapshot()));
+        }
+    }
+
+    /// I6: what a coordinator that starts reads, which is a snapshot and the records after it.
+    pub(crate) fn read(&self) -> State {
+        let (taken, mut state) = match &self.snapshot {
+            Some((taken, bytes)) => (*taken, State::from_snapshot(bytes).unwrap()),
+            None => (0, State::default()),
+        };
+        self.journal[taken..].iter().for_each(|record| state.apply(record));
+        assert_eq!(state, self.state, "I6: a snapshot of {taken} records and the rest are not the whole");
+        assert_eq!(state.hash(), self.state.hash(), "I6: equal states, other hashes");
+        state
     }
 
     /// A journal is opened that has this many records.

@@ -57,6 +57,8 @@ met! {
     asked_again,
     /// Those that had been committed before, as the journal's head said.
     known_by_batch,
+    /// Snapshots of the journal that were taken.
+    snapshots,
     /// Plans that were made again at the end.
     plans_again,
     /// Times that a worker could not connect because it was cut off.

@@ -42,7 +42,7 @@ impl World {
                 };
                 self.ledger.reopened(found);
                 self.batches += 1;
-                head.opens(self.ledger.state.clone(), self.batches);
+                head.opens(self.ledger.read(), self.batches);
                 self.heads.insert(id, head);
                 self.send_write(id);
             }
@@ -78,7 +78,7 @@ impl World {
         self.batches += 1;
         let head = self.heads.get_mut(&id).unwrap();
         (head.created, head.revision, head.heard) = (created, revision, now);
-        head.opens(self.ledger.state.clone(), self.batches);
+        head.opens(self.ledger.read(), self.batches);
         self.met.elections += 1;
         self.agenda.put(now + LEADER_TTL / 3, Event::KeepAlive { head: id });
         self.send_write(id);
