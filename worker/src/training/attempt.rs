@@ -29,7 +29,8 @@ use crate::attempt::StopOrder;
 use crate::gpu::{self, Gpus, InUse};
 use crate::output::Bounded;
 use crate::process::Seen;
-use crate::session::{Source, WorkerError};
+use crate::cache::Source;
+use crate::session::WorkerError;
 use crate::{process, supervise};
 
 /// How often memory is looked at.
