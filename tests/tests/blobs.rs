@@ -124,3 +124,47 @@ async fn what_no_study_refers_to_is_removed_and_what_one_needs_stays() {
     head.until(&study, service::ended);
     assert_eq!(service::submitted(&head, &project, &["--budget", "5", "--rounds", "1"]), study);
 }
+
+#[test]
+fn what_was_damaged_in_the_cache_of_a_worker_is_fetched_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let head = Head::start(folder.path(), &[]);
+    let project = Project::new(SLOW);
+    let study = service::submitted(&head, &project, &["--budget", "2", "--rounds", "1"]);
+    let mut worker = head.worker("w", &["--slots", "1", "--cache-size", "1GiB"]);
+    head.until(&study, service::ended);
+    worker.leave();
+    let cached = BlobStore::open(&folder.path().join("w/blobs")).unwrap();
+    let files = cached.list().unwrap();
+    assert!(files.len() >= 3, "its files and their list");
+    files.iter().for_each(|file| std::fs::write(cached.path(&file.digest), b"damaged").unwrap());
+    service::submitted(&head, &project, &["--budget", "4", "--rounds", "1"]);
+    let _worker = head.worker("w", &["--slots", "1"]);
+    head.until(&study, service::ended);
+    files.iter().for_each(|file| cached.check(&file.digest).unwrap());
+    let log = std::fs::read_to_string(folder.path().join("w.log")).unwrap();
+    assert_eq!(log.matches("it is fetched again").count(), files.len(), "{log}");
+}
+
+#[test]
+fn files_in_a_store_of_objects_outlive_the_folder_of_the_coordinator() {
+    let folder = tempfile::tempdir().unwrap();
+    let bucket = folder.path().join("bucket");
+    std::fs::create_dir(&bucket).unwrap();
+    let url = format!("file://{}/some/prefix", bucket.display());
+    let mut head = Head::start(folder.path(), &["--blobs", &url]);
+    let project = Project::new(SLOW);
+    let study = service::submitted(&head, &project, &["--budget", "2", "--rounds", "1"]);
+    let local = head.out().join("store/blobs");
+    let files = BlobStore::open(&local).unwrap().list().unwrap();
+    for file in &files {
+        assert!(bucket.join("some/prefix/blobs").join(file.digest.to_string()).exists());
+    }
+    assert!(files.len() >= 3, "its files and their list");
+    head.end();
+    std::fs::remove_dir_all(&local).unwrap();
+    head.restart();
+    let _worker = head.worker("w", &["--slots", "1"]);
+    head.until(&study, service::ended);
+    assert!(files.iter().all(|file| blob(&head, &file.digest).exists()), "they were brought here again");
+}

@@ -435,14 +435,7 @@ impl Shell {
         let ready = self.ready.clone();
         tokio::spawn(async move {
             let cache = cache.unwrap_or_else(|| folder.join("cache"));
-            let preparing = Preparing {
-                study: study.clone(),
-                tree,
-                folder,
-                source: &source,
-                cache,
-                python,
-            };
+            let preparing = Preparing { study: study.clone(), tree, folder, source: &source, cache, python };
             let progress = |text| {
                 let _ = inputs.send(Input::Preparing { study: study.clone(), text });
             };

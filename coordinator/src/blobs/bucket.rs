@@ -30,7 +30,9 @@ const VARIABLES: [&str; 3] = ["AWS_", "AZURE_", "GOOGLE_"];
 #[derive(Debug, thiserror::Error)]
 pub enum BucketError {
     /// It is no address.
-    #[error("`{url}` is no store of objects ({why}); write it like s3://bucket/prefix, gs://bucket, az://container or file:///folder")]
+    #[error(
+        "`{url}` is no store of objects ({why}); write it like s3://bucket/prefix, gs://bucket, az://container or file:///folder"
+    )]
     Address {
         /// What was given.
         url: String,
@@ -38,7 +40,9 @@ pub enum BucketError {
         why: String,
     },
     /// It does not answer as asked.
-    #[error("cannot use {url}: {source}; look at its name and at the variables with its credentials (AWS_..., GOOGLE_..., AZURE_...)")]
+    #[error(
+        "cannot use {url}: {source}; look at its name and at the variables with its credentials (AWS_..., GOOGLE_..., AZURE_...)"
+    )]
     Refused {
         /// Where it is.
         url: String,
@@ -131,7 +135,8 @@ impl Bucket {
                 }
             }
         };
-        let failed = |source: io::Error| BlobError::Elsewhere { what: digest.to_string(), source: source.into() };
+        let failed =
+            |source: io::Error| BlobError::Elsewhere { what: digest.to_string(), source: source.into() };
         sent.await.map_err(failed)
     }
 
@@ -197,7 +202,10 @@ impl Bucket {
         let digest = |meta: &ObjectMeta| meta.location.filename()?.parse::<Digest>().ok();
         let listed = self.store.list(Some(&folder)).map(|meta| meta.map(|meta| (digest(&meta), meta)));
         let listed: Vec<_> = listed.try_collect().await.map_err(elsewhere(&folder))?;
-        Ok(listed.into_iter().filter_map(|(digest, meta)| Some((digest?, meta.last_modified.into()))).collect())
+        Ok(listed
+            .into_iter()
+            .filter_map(|(digest, meta)| Some((digest?, meta.last_modified.into())))
+            .collect())
     }
 }
 

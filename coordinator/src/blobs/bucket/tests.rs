@@ -18,7 +18,8 @@ async fn kept(blobs: &Blobs, content: &[u8]) -> Digest {
 
 async fn what_one_has_put_another_reads(store: Arc<dyn ObjectStore>) {
     let folder = tempfile::tempdir().unwrap();
-    let (one, other) = (blobs(&folder.path().join("one"), &store), blobs(&folder.path().join("other"), &store));
+    let (one, other) =
+        (blobs(&folder.path().join("one"), &store), blobs(&folder.path().join("other"), &store));
     // More than is sent in one part.
     let content: Vec<u8> = (0..12_000_000_u32).map(|i| (i % 251) as u8).collect();
     let digest = kept(&one, &content).await;
@@ -26,7 +27,8 @@ async fn what_one_has_put_another_reads(store: Arc<dyn ObjectStore>) {
     assert_eq!(other.missing(vec![digest, absent]).await.unwrap(), [absent]);
     assert!(!other.folder().contains(&digest));
     let reading = other.folder().clone();
-    let read = tokio::task::spawn_blocking(move || (reading.read(&digest), reading.read(&absent))).await.unwrap();
+    let read =
+        tokio::task::spawn_blocking(move || (reading.read(&digest), reading.read(&absent))).await.unwrap();
     assert!(read.0.unwrap() == content && matches!(read.1, Err(BlobError::Missing(_))));
     // What is damaged there is not taken for it.
     let path = one.bucket.as_ref().unwrap().blob(&digest);

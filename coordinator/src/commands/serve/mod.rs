@@ -84,9 +84,10 @@ impl ServeError {
             Self::Open(_) | Self::Half | Self::Listen { .. } | Self::Tls(_) | Self::Place(_) => {
                 Exit::BadInput
             }
-            Self::Bucket(_) | Self::File { .. } | Self::NotShared { .. } | Self::Etcd(EtcdError::Settings { .. }) => {
-                Exit::BadInput
-            }
+            Self::Bucket(_)
+            | Self::File { .. }
+            | Self::NotShared { .. }
+            | Self::Etcd(EtcdError::Settings { .. }) => Exit::BadInput,
             Self::Journal(JournalError::Moved { .. } | JournalError::MovedFromEtcd { .. }) => Exit::BadInput,
             Self::Deposed(_)
             | Self::Journal(JournalError::NotLeader { .. })
