@@ -49,6 +49,7 @@ pub(crate) async fn archive(handle: &Handle, blobs: &Blobs, study: StudyId) -> R
         Ok::<_, ArchivingError>((read(&id, digest, &folder)? == archive).then_some(digest))
     });
     let Some(archive) = keeping.await.map_err(|_| Ended)?? else { return Ok(()) };
+    blobs.keep(archive).await.map_err(|source| ArchivingError::Blob { study: study.clone(), source })?;
     tracing::info!(study = study.short(), %archive, "the experiments of a study that has ended are archived");
     Ok(handle.input(Input::Archive { study, archive, as_of }).await?)
 }

@@ -156,6 +156,7 @@ pub async fn worker(args: WorkerArgs) -> Result<(), Box<dyn std::error::Error>> 
         slots: args.slots,
         gpus_per_experiment: args.gpus_per_experiment,
         folder: args.folder,
+        cache_size: None,
         cache: None,
         python: args.python,
         keep_failed: args.keep_failed,

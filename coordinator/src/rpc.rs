@@ -270,12 +270,9 @@ impl Inbound {
     async fn check_blobs(&self, outcome: &Outcome) -> Result<(), Status> {
         let artifacts = outcome.measures().map(|measures| measures.artifacts.as_slice()).unwrap_or_default();
         let digests: Vec<Digest> = artifacts.iter().map(|artifact| artifact.digest).collect();
-        let missing = self
-            .blobs
-            .first_missing(digests)
-            .await
-            .map_err(|error| Status::unavailable(error.to_string()))?;
-        match artifacts.iter().find(|artifact| Some(artifact.digest) == missing) {
+        let missing =
+            self.blobs.missing(digests).await.map_err(|error| Status::unavailable(error.to_string()))?;
+        match artifacts.iter().find(|artifact| missing.contains(&artifact.digest)) {
             Some(missing) => Err(Status::invalid_argument(format!(
                 "a result names blob {} ({}), which was not sent",
                 missing.digest, missing.name

@@ -103,8 +103,8 @@ impl StudiesService {
         let files =
             read.map_err(|error| missing(error.to_string()))?.map_err(|error| wrong(error.to_string()))?;
         let digests: Vec<Digest> = files.entries.iter().map(|entry| entry.digest).collect();
-        let absent = self.blobs.first_missing(digests).await.map_err(|error| missing(error.to_string()))?;
-        match files.entries.iter().find(|entry| Some(entry.digest) == absent) {
+        let absent = self.blobs.missing(digests).await.map_err(|error| missing(error.to_string()))?;
+        match files.entries.iter().find(|entry| absent.contains(&entry.digest)) {
             Some(missing) => Err(wrong(format!("its file {} was not sent", missing.path))),
             None => Ok((spec, tree)),
         }
@@ -175,13 +175,10 @@ impl Studies for StudiesService {
         if asked.len() > MANY {
             return Err(Status::invalid_argument(format!("{} blobs; ask for {MANY} at a time", asked.len())));
         }
-        let mut digests = Vec::new();
-        for digest in asked {
-            let there = self.blobs.touch(blobs::parse(&digest)?).await;
-            if !there.map_err(|error| Status::unavailable(error.to_string()))? {
-                digests.push(digest);
-            }
-        }
+        let asked = asked.iter().map(|digest| blobs::parse(digest)).collect::<Result<Vec<_>, _>>()?;
+        let missing = self.blobs.missing(asked).await;
+        let missing = missing.map_err(|error| Status::unavailable(error.to_string()))?;
+        let digests = missing.iter().map(Digest::to_string).collect();
         Ok(Response::new(BlobList { digests }))
     }
 

@@ -2,6 +2,7 @@
 //! what those share.
 
 pub mod cluster;
+pub mod cuts;
 pub mod disk;
 pub mod etcd;
 pub mod figures;

@@ -65,6 +65,10 @@ pub struct Args {
     /// Folder for what it holds: results that are not handed over, files of studies
     #[arg(long, env = "AR_FOLDER", value_name = "DIR", default_value = "autoresearch/worker")]
     pub folder: PathBuf,
+    /// Most bytes of files kept that the coordinator has, e.g. 50GiB; those of studies that run stay in any case [default:
+    /// 20GiB, or a quarter of the disk if that is less]
+    #[arg(long, env = "AR_CACHE_SIZE", value_name = "SIZE", value_parser = ar_net::size::parse)]
+    pub cache_size: Option<u64>,
     /// Your own Python, instead of one that is made
     #[arg(long, env = "AR_PYTHON", value_name = "PATH")]
     pub python: Option<PathBuf>,

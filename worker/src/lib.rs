@@ -4,6 +4,7 @@
 //! decides nothing about a lease: that is `ar-worker-core`, which this shell obeys.
 
 mod attempt;
+mod cache;
 pub mod cli;
 mod connection;
 pub mod environment;

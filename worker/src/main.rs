@@ -81,6 +81,7 @@ async fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
         slots: args.slots,
         gpus_per_experiment: args.gpus_per_experiment,
         folder: std::path::absolute(&args.folder)?,
+        cache_size: args.cache_size,
         cache: None,
         python: args.python,
         keep_failed: None,

@@ -10,15 +10,14 @@ use std::time::{Duration, Instant};
 
 use ar_common::frames::{CoordinatorFrame, Grant, LeaseRef, WorkerFrame};
 use ar_common::{Epoch, Millis, Outcome, StudyId, WorkerId};
-use ar_net::{BlobError, BlobStore, Dial, DialError, Token, durable, service, transfer};
+use ar_net::{BlobError, BlobStore, Cache, Dial, DialError, Pins, Token, durable, service, transfer};
 use ar_proto::v1::WorkerMessage;
-use ar_proto::v1::coordinator_client::CoordinatorClient;
 use ar_worker_core::{Effect, Identity, Input, Worker};
 use nix::fcntl::{Flock, FlockArg};
 use tokio::sync::{mpsc, watch};
-use tonic::transport::Channel;
 
 use crate::attempt::{self, StopOrder, Surroundings};
+use crate::cache::{self, Source};
 use crate::connection::{self, Event, Line};
 use crate::gpu::{self, Gpus, TooFewGpus};
 use crate::spool::Spool;
@@ -56,6 +55,8 @@ pub struct WorkerConfig {
     pub gpus_per_experiment: Option<u32>,
     /// Folder for its spool, blobs and studies.
     pub folder: PathBuf,
+    /// Most bytes of files that can be had again, beside those that are needed; by the size of the disk if absent.
+    pub cache_size: Option<u64>,
     /// Folder where environments are kept; the user's cache folder if absent.
     pub cache: Option<PathBuf>,
     /// The user's own interpreter.
@@ -131,7 +132,9 @@ struct Shell {
     gpus: Arc<Gpus>,
     began: Instant,
     spool: Spool,
-    blobs: BlobStore,
+    cache: Cache,
+    /// Files of results that are not acknowledged.
+    results: BTreeMap<LeaseRef, Pins>,
     /// Studies whose environment stands.
     ready: Arc<tokio::sync::Mutex<BTreeMap<StudyId, Arc<Study>>>>,
     attempts: BTreeMap<LeaseRef, mpsc::UnboundedSender<StopOrder>>,
@@ -142,27 +145,6 @@ struct Shell {
     outbox: Vec<WorkerFrame>,
     traces: Traces,
     left: bool,
-}
-
-/// From where an attempt gets what only it needs.
-pub(crate) struct Source {
-    client: Option<CoordinatorClient<Channel>>,
-    authorization: String,
-}
-
-impl Source {
-    /// Gets a blob, unless it is here.
-    pub(crate) async fn fetch(&self, blobs: &BlobStore, digest: ar_common::Digest) -> Result<(), String> {
-        let Some(mut client) = self.client.clone() else {
-            return Err("the coordinator is not connected".to_owned());
-        };
-        let authorize = |metadata: &mut tonic::metadata::MetadataMap| {
-            if let Ok(value) = self.authorization.parse() {
-                metadata.insert(ar_proto::AUTHORIZATION, value);
-            }
-        };
-        transfer::fetch(&mut client, blobs, digest, authorize).await.map_err(|error| error.to_string())
-    }
 }
 
 /// Takes the folder for this process alone. A worker whose coordinator was killed leaves within moments;
@@ -201,6 +183,10 @@ impl Shell {
         }
         let (spool, spooled) = Spool::open(&config.folder.join("spool")).map_err(folder_error)?;
         let blobs = BlobStore::open(&config.folder.join("blobs"))?;
+        let limit = config.cache_size.unwrap_or_else(|| Cache::usual(&blobs));
+        let cache = Cache::new(blobs, limit);
+        let results = spooled.iter().map(|entry| (entry.lease, cache::pin_results(&cache, &entry.outcome)));
+        let results = results.collect();
         let found = gpu::discover();
         let hardware = hardware::report_with(&found);
         let each = gpu::per_experiment(&hardware, config.gpus_per_experiment)?;
@@ -237,7 +223,8 @@ impl Shell {
             gpus,
             began: Instant::now(),
             spool,
-            blobs,
+            cache,
+            results,
             ready: Arc::default(),
             attempts: BTreeMap::new(),
             line: None,
@@ -358,6 +345,7 @@ impl Shell {
                 let (spool, inputs, faults) = (self.spool.clone(), self.inputs.clone(), self.faults.clone());
                 let folder = self.config.folder.clone();
                 self.attempts.remove(&entry.lease);
+                self.results.insert(entry.lease, cache::pin_results(&self.cache, &entry.outcome));
                 tokio::task::spawn_blocking(move || {
                     let began = Instant::now();
                     let mut wait = Duration::from_millis(100);
@@ -375,6 +363,9 @@ impl Shell {
                 });
             }
             Effect::Unspool(lease) => {
+                if self.results.remove(&lease).is_some() {
+                    cache::tidy(&self.cache);
+                }
                 if let Err(error) = self.spool.forget(&lease) {
                     tracing::warn!(%error, "an answered result stays in the spool and will be offered again");
                 }
@@ -401,7 +392,7 @@ impl Shell {
         let Some(Line { mut client, outbound }) = self.line.clone() else {
             return;
         };
-        let (blobs, header, inputs) = (self.blobs.clone(), self.config.token.header(), self.inputs.clone());
+        let (cache, header, inputs) = (self.cache.clone(), self.config.token.header(), self.inputs.clone());
         let mut message = ar_proto::worker_message([&frame]);
         self.traces.stamp(&mut message);
         tokio::spawn(async move {
@@ -411,7 +402,7 @@ impl Shell {
                 }
             };
             for digest in digests {
-                if let Err(error) = transfer::send(&mut client, &blobs, digest, authorize).await {
+                if let Err(error) = transfer::send(&mut client, cache.store(), digest, authorize).await {
                     tracing::warn!(%error, "cannot hand over a result's file; the result is offered again later");
                     tokio::time::sleep(OFFER_AGAIN).await;
                     // The session offers what is in the spool; by then it may have been answered.
@@ -440,22 +431,11 @@ impl Shell {
         let inputs = self.inputs.clone();
         let folder = self.config.folder.join("studies").join(study.short());
         let cache = self.config.cache.clone().or_else(environment::default_cache);
-        let (blobs, python) = (self.blobs.clone(), self.config.python.clone());
-        let client: Option<CoordinatorClient<Channel>> = self.line.as_ref().map(|line| line.client.clone());
-        let authorization = self.config.token.header();
+        let (source, python) = (self.source(), self.config.python.clone());
         let ready = self.ready.clone();
         tokio::spawn(async move {
             let cache = cache.unwrap_or_else(|| folder.join("cache"));
-            let preparing = Preparing {
-                study: study.clone(),
-                tree,
-                folder,
-                blobs: &blobs,
-                cache,
-                python,
-                client,
-                authorization,
-            };
+            let preparing = Preparing { study: study.clone(), tree, folder, source: &source, cache, python };
             let progress = |text| {
                 let _ = inputs.send(Input::Preparing { study: study.clone(), text });
             };
@@ -467,21 +447,26 @@ impl Shell {
                 }
                 Err(error) => Input::PrepareFailed { study, why: error.to_string() },
             };
+            cache::tidy(&source.cache);
             let _ = inputs.send(input);
         });
+    }
+
+    fn source(&self) -> Source {
+        let client = self.line.as_ref().map(|line| line.client.clone());
+        Source { cache: self.cache.clone(), client, authorization: self.config.token.header() }
     }
 
     fn start(&mut self, grant: Grant) {
         let (sender, stops) = mpsc::unbounded_channel();
         self.attempts.insert(grant.lease, sender);
         let folder = self.config.folder.join(ATTEMPTS).join(grant.lease.lease.seq.to_string());
-        let (blobs, inputs, memory) = (self.blobs.clone(), self.inputs.clone(), self.memory_per_slot);
+        let (blobs, inputs, memory) = (self.cache.store().clone(), self.inputs.clone(), self.memory_per_slot);
         let (ready, supervisor) = (self.ready.clone(), self.config.supervisor.clone());
         let (leave, faults) = (self.config.leave.clone(), self.faults.clone());
         let kept = self.config.keep_failed.clone().map(|folder| training::Kept { folder, leave });
         let gpus = Arc::clone(&self.gpus);
-        let client = self.line.as_ref().map(|line| line.client.clone());
-        let source = Source { client, authorization: self.config.token.header() };
+        let source = self.source();
         tokio::spawn(async move {
             let study = ready.lock().await.get(&grant.study).cloned();
             let server = match study.as_ref().map(|study| &study.runner) {

@@ -6,13 +6,10 @@ use std::sync::Arc;
 
 use ar_common::frames::Unavailable;
 use ar_common::{Digest, StudyId};
-use ar_net::transfer::TransferError;
-use ar_net::{BlobError, BlobStore, durable, transfer};
-use ar_proto::v1::coordinator_client::CoordinatorClient;
+use ar_net::{BlobError, BlobStore, Pins, durable};
 use tokio::sync::Mutex;
-use tonic::metadata::MetadataMap;
-use tonic::transport::Channel;
 
+use crate::cache::{Source, SourceError};
 use crate::environment::{self, EnvironmentError};
 use crate::server::{ForkServer, ServerError};
 use crate::training::{DataFault, Project};
@@ -24,7 +21,7 @@ const REQUIREMENTS: &str = "requirements.lock";
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StudyError {
     #[error(transparent)]
-    Transfer(#[from] TransferError),
+    Fetch(#[from] SourceError),
     #[error(transparent)]
     Blob(#[from] BlobError),
     #[error("cannot lay out the study's files in {folder}: {source}")]
@@ -41,8 +38,6 @@ pub(crate) enum StudyError {
     Environment(#[from] EnvironmentError),
     #[error(transparent)]
     Server(#[from] ServerError),
-    #[error("the coordinator went away while the study was being prepared")]
-    Offline,
 }
 
 /// What preparing a study needs.
@@ -50,11 +45,9 @@ pub(crate) struct Preparing<'a> {
     pub(crate) study: StudyId,
     pub(crate) tree: Digest,
     pub(crate) folder: PathBuf,
-    pub(crate) blobs: &'a BlobStore,
+    pub(crate) source: &'a Source,
     pub(crate) cache: PathBuf,
     pub(crate) python: Option<PathBuf>,
-    pub(crate) client: Option<CoordinatorClient<Channel>>,
-    pub(crate) authorization: String,
 }
 
 /// A study whose environment stands.
@@ -63,6 +56,8 @@ pub(crate) struct Study {
     pub(crate) runner: Runner,
     pub(crate) unavailable: Vec<Unavailable>,
     pub(crate) facts: String,
+    /// Files that its attempts need in the cache.
+    _files: Vec<Pins>,
 }
 
 /// What runs a study's attempts.
@@ -89,19 +84,37 @@ impl Study {
         preparing: Preparing<'_>,
         progress: impl Fn(String) + Send + Sync,
     ) -> Result<Self, StudyError> {
-        let Preparing { study, tree, folder, blobs, cache, python, client, authorization } = preparing;
-        tracing::info!(%study, "preparing");
-        fetch_tree(client, blobs, tree, &authorization).await?;
-        if let Some(project) = Project::prepare(blobs, tree, &cache, python.as_deref(), &progress).await? {
-            let (unavailable, facts) = (project.unavailable(), project.facts.clone());
-            return Ok(Self { runner: Runner::Commands(Arc::new(project)), unavailable, facts });
+        tracing::info!(study = %preparing.study, "preparing");
+        let mut damaged = Vec::new();
+        loop {
+            match Self::prepare_once(&preparing, &progress).await {
+                // What lay in the cache for long may be had again, but not for ever.
+                Err(StudyError::Blob(BlobError::Damaged { digest, .. })) if !damaged.contains(&digest) => {
+                    preparing.source.discard(digest)?;
+                    damaged.push(digest);
+                }
+                prepared => return prepared,
+            }
         }
-        let lock = lay_out(blobs, tree, &folder)?;
-        let python = python.as_deref();
-        let request = environment::Request { lock: &lock, complete: true, cache: &cache, python };
-        let environment = environment::ensure(&request, &progress).await?;
+    }
+
+    async fn prepare_once(
+        preparing: &Preparing<'_>,
+        progress: &(impl Fn(String) + Send + Sync),
+    ) -> Result<Self, StudyError> {
+        let Preparing { study: _, tree, folder, source, cache, python } = preparing;
+        let (blobs, tree, python) = (source.cache.store(), *tree, python.as_deref());
+        let files = fetch_tree(source, tree).await?;
+        if let Some(project) = Project::prepare(blobs, tree, cache, python, progress).await? {
+            let (unavailable, facts) = (project.unavailable(), project.facts.clone());
+            let runner = Runner::Commands(Arc::new(project));
+            return Ok(Self { runner, unavailable, facts, _files: files });
+        }
+        let lock = lay_out(blobs, tree, folder)?;
+        let request = environment::Request { lock: &lock, complete: true, cache, python };
+        let environment = environment::ensure(&request, progress).await?;
         progress("loading the data".to_owned());
-        let server = ForkServer::start(&environment.python, &folder).await?;
+        let server = ForkServer::start(&environment.python, folder).await?;
         let ready = server.ready.clone();
         let facts = format!(
             "Python {}, {} rows ({} to search on, {} sealed); imports took {:.1} s, loading {:.2} s",
@@ -113,8 +126,9 @@ impl Study {
             ready.load_seconds
         );
         let server = Mutex::new(Arc::new(server));
-        let runner = Runner::Forks(Forks { python: environment.python, folder, server });
-        Ok(Self { runner, unavailable: ready.unavailable, facts })
+        let runner = Runner::Forks(Forks { python: environment.python, folder: folder.clone(), server });
+        // Its attempts read what was laid out.
+        Ok(Self { runner, unavailable: ready.unavailable, facts, _files: Vec::new() })
     }
 }
 
@@ -130,23 +144,13 @@ impl Forks {
     }
 }
 
-async fn fetch_tree(
-    client: Option<CoordinatorClient<Channel>>,
-    blobs: &BlobStore,
-    tree: Digest,
-    authorization: &str,
-) -> Result<(), StudyError> {
-    let mut client = client.ok_or(StudyError::Offline)?;
-    let authorize = |metadata: &mut MetadataMap| {
-        if let Ok(value) = authorization.parse() {
-            metadata.insert(ar_proto::AUTHORIZATION, value);
-        }
-    };
-    transfer::fetch(&mut client, blobs, tree, authorize).await?;
-    for entry in blobs.read_tree(&tree)?.entries {
-        transfer::fetch(&mut client, blobs, entry.digest, authorize).await?;
+/// Gets the files of a tree, which stay as long as what is returned.
+async fn fetch_tree(source: &Source, tree: Digest) -> Result<Vec<Pins>, StudyError> {
+    let mut files = vec![source.fetch(tree).await?];
+    for entry in source.cache.store().read_tree(&tree)?.entries {
+        files.push(source.fetch(entry.digest).await?);
     }
-    Ok(())
+    Ok(files)
 }
 
 /// Lays the files of a tree out in a fresh folder and returns the requirements. What an interrupted

@@ -11,6 +11,7 @@ pub mod logs;
 pub mod near;
 pub mod observe;
 pub mod service;
+pub mod size;
 pub mod token;
 pub mod traces;
 pub mod transfer;

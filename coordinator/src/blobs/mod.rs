@@ -1,47 +1,85 @@
 //! The blobs of a coordinator: what studies are made of, and what their experiments left.
 
+mod bucket;
 mod sweep;
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use ar_common::Digest;
 use ar_net::{BlobError, BlobStore, transfer};
 use ar_proto::v1::{BlobChunk, BlobHeld};
+use futures::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
+use bucket::Bucket;
+pub use bucket::BucketError;
 pub(crate) use sweep::Sweeper;
 
 /// The blobs of a coordinator.
 #[derive(Debug, Clone)]
 pub struct Blobs {
+    /// They are here, or may be: where there is a bucket, it has all of them.
     folder: BlobStore,
+    bucket: Option<Bucket>,
 }
 
 impl From<BlobStore> for Blobs {
     fn from(folder: BlobStore) -> Self {
-        Self { folder }
+        Self { folder, bucket: None }
     }
 }
 
 impl Blobs {
-    /// The folder in which they can be read.
+    /// Those in the store of objects at `url`, with `folder` for what is being read. What nobody refers to is kept for `keep`.
+    ///
+    /// # Errors
+    /// When it cannot be used.
+    pub async fn in_bucket(folder: BlobStore, url: &str, keep: Duration) -> Result<Self, BucketError> {
+        Ok(Self::over(folder, Bucket::open(url, keep).await?))
+    }
+
+    fn over(folder: BlobStore, bucket: Bucket) -> Self {
+        Self { folder: folder.with_origin(Arc::new(bucket.clone())), bucket: Some(bucket) }
+    }
+
+    /// The folder in which they can be read. Where there is a bucket, this may wait for it.
     pub fn folder(&self) -> &BlobStore {
         &self.folder
     }
 
     /// Whether a blob is there; from now on it counts as used just now, and is not removed for a while.
     pub(crate) async fn touch(&self, digest: Digest) -> Result<bool, BlobError> {
-        let folder = self.folder.clone();
-        blocking(move || folder.touch(&digest)).await
-    }
-
-    /// The first of these that is not there; the others count as used just now.
-    pub(crate) async fn first_missing(&self, digests: Vec<Digest>) -> Result<Option<Digest>, BlobError> {
-        for digest in digests {
-            if !self.touch(digest).await? {
-                return Ok(Some(digest));
+        match &self.bucket {
+            Some(bucket) => bucket.touch(&digest).await,
+            None => {
+                let folder = self.folder.clone();
+                blocking(move || folder.touch(&digest)).await
             }
         }
-        Ok(None)
+    }
+
+    /// Hands on a blob that was put into the folder.
+    pub(crate) async fn keep(&self, digest: Digest) -> Result<(), BlobError> {
+        match &self.bucket {
+            Some(bucket) => bucket.put(&self.folder, &digest).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Which of these are not there; the others count as used just now.
+    pub(crate) async fn missing(&self, digests: Vec<Digest>) -> Result<Vec<Digest>, BlobError> {
+        let look = |digest| async move { Ok::<_, BlobError>((digest, self.touch(digest).await?)) };
+        let mut looked = futures::stream::iter(digests).map(look).buffered(bucket::AT_ONCE);
+        let mut missing = Vec::new();
+        while let Some(next) = looked.next().await {
+            let (digest, there) = next?;
+            if !there {
+                missing.push(digest);
+            }
+        }
+        Ok(missing)
     }
 
     /// How much of a blob is there.
@@ -60,7 +98,11 @@ impl Blobs {
         digest: Digest,
         from: u64,
     ) -> Result<ReceiverStream<Result<BlobChunk, Status>>, Status> {
-        match self.touch(digest).await.map_err(internal)? {
+        let mut there = self.touch(digest).await.map_err(internal)?;
+        if let Some(bucket) = self.bucket.as_ref().filter(|_| there && !self.folder.contains(&digest)) {
+            there = bucket.bring(&self.folder, &digest).await.map_err(internal)?;
+        }
+        match there {
             true => Ok(transfer::chunks(&self.folder, digest, from)),
             false => Err(Status::not_found(format!("blob {digest} is not in the store"))),
         }
@@ -87,12 +129,14 @@ impl Blobs {
             receiving.piece(&chunk.data).map_err(internal)?;
             next = stream.message().await?;
         }
-        receiving.finish().map_err(|error| match error {
+        let bytes = receiving.finish().map_err(|error| match error {
             // What came before was wrong, or this; sent from its beginning it may be right.
             BlobError::Lies { .. } if begin > 0 => Status::aborted(error.to_string()),
             BlobError::Lies { .. } => Status::invalid_argument(error.to_string()),
             _ => internal(error),
-        })
+        })?;
+        self.keep(digest).await.map_err(internal)?;
+        Ok(bytes)
     }
 }
 

@@ -1,11 +1,10 @@
 //! Removing what no study refers to, once nobody has used it for a while.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use ar_common::Digest;
-use ar_net::BlobError;
+use ar_net::{BlobError, Cache};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -75,16 +74,25 @@ impl Blobs {
         trees: BTreeSet<Digest>,
     ) -> Result<u64, BlobError> {
         let folder = self.folder.clone();
-        super::blocking(move || {
+        let needed = super::blocking(move || {
             let mut needed = direct;
             for tree in trees {
                 needed.extend(folder.read_tree(&tree)?.entries.iter().map(|entry| entry.digest));
-                needed.insert(tree);
             }
-            let needed = Arc::new(needed);
-            let swept = folder.sweep(before, |digest| needed.contains(digest))?;
-            Ok(swept.blobs + swept.partial)
-        })
-        .await
+            Ok(needed)
+        });
+        let (needed, folder) = (needed.await?, self.folder.clone());
+        let Some(bucket) = &self.bucket else {
+            return super::blocking(move || {
+                let swept = folder.sweep(before, |digest| needed.contains(digest))?;
+                Ok(swept.blobs + swept.partial)
+            })
+            .await;
+        };
+        let removed = bucket.sweep(&folder, before, &needed).await?;
+        // The folder has what was read of it, within a size.
+        super::blocking(move || Cache::new(folder.clone(), Cache::usual(&folder)).evict(SystemTime::now()))
+            .await?;
+        Ok(removed)
     }
 }

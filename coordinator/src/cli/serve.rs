@@ -34,6 +34,10 @@ pub struct ServeArgs {
     /// Serve other machines without TLS: tokens go over the network in the clear
     #[arg(long, env = "AR_INSECURE")]
     pub insecure: bool,
+    /// Where the files of studies and results are kept: s3://BUCKET/PREFIX, gs://BUCKET, az://CONTAINER or file:///DIR; credentials
+    /// are in the usual variables, AWS_..., GOOGLE_... or AZURE_... [default: the folder of --out]
+    #[arg(long, env = "AR_BLOBS", value_name = "URL")]
+    pub blobs: Option<String>,
     /// For how long files are kept that no study refers to any more
     #[arg(long, env = "AR_KEEP_UNREFERENCED", value_name = "TIME", default_value = "1day", value_parser = duration)]
     pub keep_unreferenced: Duration,

@@ -1,5 +1,6 @@
 //! Values of flags as people write them.
 
+pub(super) use ar_net::size::parse as size;
 use std::time::Duration;
 
 pub(super) fn direction(text: &str) -> Result<ar_common::Direction, String> {
@@ -29,21 +30,6 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 pub(super) fn amount(text: &str) -> Result<f64, String> {
     let amount: Option<f64> = text.parse().ok().filter(|amount: &f64| amount.is_finite() && *amount > 0.0);
     amount.ok_or_else(|| format!("`{text}` is no positive number; write it like 0.001"))
-}
-
-pub(super) fn size(text: &str) -> Result<u64, String> {
-    let wrong = || format!("`{text}` is no size; write it like 512MiB or 2GiB");
-    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (digits, unit) = text.split_at(split);
-    let number: u64 = digits.parse().map_err(|_| wrong())?;
-    let factor: u64 = match unit.trim().to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
-        "k" | "kb" | "kib" => 1 << 10,
-        "m" | "mb" | "mib" => 1 << 20,
-        "g" | "gb" | "gib" => 1 << 30,
-        _ => return Err(wrong()),
-    };
-    number.checked_mul(factor).filter(|bytes| *bytes > 0).ok_or_else(wrong)
 }
 
 #[cfg(test)]

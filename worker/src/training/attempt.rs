@@ -26,10 +26,11 @@ use super::summary::Reader;
 use super::variables::environment;
 use super::{Project, checkpoints};
 use crate::attempt::StopOrder;
+use crate::cache::Source;
 use crate::gpu::{self, Gpus, InUse};
 use crate::output::Bounded;
 use crate::process::Seen;
-use crate::session::{Source, WorkerError};
+use crate::session::WorkerError;
 use crate::{process, supervise};
 
 /// How often memory is looked at.

@@ -2,6 +2,7 @@
 
 use ar_common::frames::Grant;
 use ar_common::{Artifact, CHECKPOINT, Metric, Outcome};
+use ar_net::BlobError;
 use ar_net::transfer::BLOB_LIMIT;
 
 use super::attempt::Surroundings;
@@ -14,18 +15,26 @@ pub(super) async fn bring(grant: &Grant, surroundings: &Surroundings) -> Result<
         return Ok(());
     };
     let lost = |why: String| Unmade::Elsewhere(format!("the checkpoint did not arrive: {why}"));
-    surroundings.source.fetch(&surroundings.blobs, digest).await.map_err(lost)?;
-    let (blobs, to) = (surroundings.blobs.clone(), surroundings.folder.join(variables::CHECKPOINT_IN));
-    let laid = tokio::task::spawn_blocking(move || {
-        // It may have lain here for days.
-        blobs.check(&digest)?;
-        blobs.lay_out(&digest, &to)
-    });
-    match laid.await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(lost(error.to_string())),
-        Err(error) => Err(lost(error.to_string())),
+    // It may have lain here for days, and can be had again once.
+    for again in [true, false] {
+        let needed = surroundings.source.fetch(digest).await.map_err(|error| lost(error.to_string()))?;
+        let (blobs, to) = (surroundings.blobs.clone(), surroundings.folder.join(variables::CHECKPOINT_IN));
+        let laid = tokio::task::spawn_blocking(move || {
+            let laid = blobs.check(&digest).and_then(|()| blobs.lay_out(&digest, &to));
+            drop(needed);
+            laid
+        });
+        match laid.await.map_err(|error| lost(error.to_string()))? {
+            Err(BlobError::Damaged { digest, .. }) if again => {
+                surroundings.source.discard(digest).map_err(|error| lost(error.to_string()))?;
+            }
+            laid => {
+                crate::cache::tidy(&surroundings.source.cache);
+                return laid.map_err(|error| lost(error.to_string()));
+            }
+        }
     }
+    Ok(())
 }
 
 /// The outcome with the checkpoint that the run left, where that is wanted. One that is missing or cannot be kept is none: the

@@ -35,6 +35,13 @@ impl Cache {
         Self { store, limit, fresh: FRESH, pinned: Arc::default() }
     }
 
+    /// How many bytes are kept where nothing else is said: 20 GiB, or a quarter of the file system if that is less.
+    pub fn usual(store: &BlobStore) -> u64 {
+        const MOST: u64 = 20 << 30;
+        let disk = rustix::fs::statvfs(&store.root);
+        disk.map_or(MOST, |disk| MOST.min(disk.f_blocks.saturating_mul(disk.f_frsize) / 4))
+    }
+
     /// The folder.
     pub fn store(&self) -> &BlobStore {
         &self.store

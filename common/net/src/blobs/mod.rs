@@ -74,6 +74,14 @@ pub enum BlobError {
         /// Why.
         why: String,
     },
+    /// The store of objects that holds it.
+    #[error("the store of objects does not answer for {what}: {source}")]
+    Elsewhere {
+        /// For what.
+        what: String,
+        /// What it said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The file system.
     #[error("cannot use {path}: {source}")]
     Io {

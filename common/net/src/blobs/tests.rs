@@ -154,22 +154,27 @@ fn what_was_said_to_be_there_is_not_removed_a_moment_later() {
     let folder = tempfile::tempdir().unwrap();
     let store = BlobStore::open(folder.path()).unwrap();
     let old = SystemTime::now() - std::time::Duration::from_secs(172_800);
+    let before = SystemTime::now() - std::time::Duration::from_secs(86_400);
     let (mut kept, mut removed) = (0, 0);
-    // Until both have been first.
-    for round in 0..100_000_u32 {
-        if kept > 50 && removed > 50 {
-            return;
-        }
+    // Until each has been first now and then.
+    for round in 0..10_000_u32 {
         let digest = store.put(&round.to_le_bytes()).unwrap();
         File::open(store.path(&digest)).unwrap().set_modified(old).unwrap();
-        let sweeping = store.clone();
-        let before = SystemTime::now() - std::time::Duration::from_secs(86_400);
-        let sweeper = std::thread::spawn(move || sweeping.sweep(before, |_| false).unwrap());
+        let (sweeping, begin) = (store.clone(), Arc::new(std::sync::Barrier::new(2)));
+        let began = Arc::clone(&begin);
+        let sweeper = std::thread::spawn(move || {
+            began.wait();
+            sweeping.remove_unused(&digest, before).unwrap()
+        });
+        begin.wait();
         // Whoever submits a study asks like this, and sends what is not there.
         let there = store.touch(&digest).unwrap();
-        sweeper.join().unwrap();
+        assert_eq!(sweeper.join().unwrap(), !there, "round {round}");
         assert_eq!(store.contains(&digest), there, "round {round}");
         *(if there { &mut kept } else { &mut removed }) += 1;
+        if kept >= 5 && removed >= 5 {
+            return;
+        }
     }
     panic!("{kept} kept, {removed} removed");
 }

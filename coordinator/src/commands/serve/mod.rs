@@ -21,6 +21,7 @@ use tokio::task::JoinHandle;
 use super::output::{complain, say};
 use super::place::{Place, PlaceError};
 use crate::actor::{self, ActorError, Ended, Handle};
+use crate::blobs::{Blobs, BucketError};
 use crate::cli::ServeArgs;
 use crate::election::Leader;
 use crate::etcd::EtcdError;
@@ -53,6 +54,8 @@ pub(super) enum ServeError {
     #[error(transparent)]
     Place(#[from] PlaceError),
     #[error(transparent)]
+    Bucket(#[from] BucketError),
+    #[error(transparent)]
     Journal(#[from] JournalError),
     #[error(transparent)]
     Etcd(#[from] EtcdError),
@@ -81,9 +84,10 @@ impl ServeError {
             Self::Open(_) | Self::Half | Self::Listen { .. } | Self::Tls(_) | Self::Place(_) => {
                 Exit::BadInput
             }
-            Self::File { .. } | Self::NotShared { .. } | Self::Etcd(EtcdError::Settings { .. }) => {
-                Exit::BadInput
-            }
+            Self::Bucket(_)
+            | Self::File { .. }
+            | Self::NotShared { .. }
+            | Self::Etcd(EtcdError::Settings { .. }) => Exit::BadInput,
             Self::Journal(JournalError::Moved { .. } | JournalError::MovedFromEtcd { .. }) => Exit::BadInput,
             Self::Deposed(_)
             | Self::Journal(JournalError::NotLeader { .. })
@@ -114,7 +118,10 @@ async fn execute(args: &ServeArgs) -> Result<(), ServeError> {
         return Err(ServeError::Open(args.listen));
     }
     let descriptors = ar_net::descriptors::raise_limit();
-    let place = Place::open(&args.out, Some(&args.observe))?;
+    let mut place = Place::open(&args.out, Some(&args.observe))?;
+    if let Some(url) = &args.blobs {
+        place.blobs = Blobs::in_bucket(place.blobs.folder().clone(), url, args.keep_unreferenced).await?;
+    }
     tracing::info!(descriptors, "files and connections that may be open");
     let listener = listen(args.listen).await?;
     let scheme = if tls.is_some() { "https" } else { "http" };
