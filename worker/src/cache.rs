@@ -15,7 +15,7 @@ pub(crate) fn tidy(cache: &Cache) {
     tokio::task::spawn_blocking(move || match cache.evict(SystemTime::now()) {
         Ok(swept) if swept.blobs == 0 => {}
         Ok(swept) => {
-            tracing::info!(blobs = swept.blobs, bytes = swept.bytes, "files that can be had again made room")
+            tracing::info!(blobs = swept.blobs, bytes = swept.bytes, "files that can be had again made room");
         }
         Err(error) => tracing::warn!(%error, "files that are not needed stay"),
     });

@@ -147,6 +147,7 @@ pub(crate) fn parse(digest: &str) -> Result<Digest, Status> {
         .map_err(|error: ar_common::digest::DigestError| Status::invalid_argument(error.to_string()))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "what `map_err` hands over")]
 fn internal(error: BlobError) -> Status {
     Status::internal(error.to_string())
 }
