@@ -73,7 +73,7 @@ pub(crate) async fn recall(handle: &Handle, blobs: &BlobStore, study: StudyId) -
 /// When they are in an archive that cannot be read.
 pub(crate) fn whole(mut state: State, study: &StudyId, blobs: &BlobStore) -> Result<State, ArchivingError> {
     if let Some(archive) = archive_of(&state, study) {
-        state.put_back(read(study, archive, blobs)?);
+        state.put_back(&read(study, archive, blobs)?);
     }
     Ok(state)
 }

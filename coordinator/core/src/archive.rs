@@ -90,7 +90,7 @@ impl State {
     }
 
     /// Puts experiments back as they were.
-    pub fn put_back(&mut self, archive: Archive) {
+    pub fn put_back(&mut self, archive: &Archive) {
         self.take_back(&archive.study, &archive.experiments, true);
     }
 

@@ -156,17 +156,21 @@ fn what_was_said_to_be_there_is_not_removed_a_moment_later() {
     let old = SystemTime::now() - std::time::Duration::from_secs(172_800);
     let before = SystemTime::now() - std::time::Duration::from_secs(86_400);
     let (mut kept, mut removed) = (0, 0);
-    // Until each has been first now and then.
-    for round in 0..10_000_u32 {
+    let spin = |times: u32| (0..times * 2_000).for_each(|_| std::hint::spin_loop());
+    // Until each has been first now and then: the longer one of them waits, the likelier it is the other.
+    for round in 0..400_u32 {
+        let lead = round % 17;
         let digest = store.put(&round.to_le_bytes()).unwrap();
         File::open(store.path(&digest)).unwrap().set_modified(old).unwrap();
         let (sweeping, begin) = (store.clone(), Arc::new(std::sync::Barrier::new(2)));
         let began = Arc::clone(&begin);
         let sweeper = std::thread::spawn(move || {
             began.wait();
+            spin(lead);
             sweeping.remove_unused(&digest, before).unwrap()
         });
         begin.wait();
+        spin(16 - lead);
         // Whoever submits a study asks like this, and sends what is not there.
         let there = store.touch(&digest).unwrap();
         assert_eq!(sweeper.join().unwrap(), !there, "round {round}");
