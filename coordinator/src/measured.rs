@@ -158,6 +158,8 @@ mod tests {
             asked,
             held,
             draining: false,
+            held_back: false,
+            not_ready: Default::default(),
             hello: hello.into(),
         };
         let mut live = Live::default();

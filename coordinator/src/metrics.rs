@@ -19,6 +19,8 @@ pub fn page(state: &State, live: &Live, measured: &Figures) -> String {
         state.refused as f64,
     );
     page.one("ar_workers", "gauge", "Workers that are connected.", live.workers.len() as f64);
+    let held_back = live.workers.values().filter(|worker| worker.held_back).count();
+    page.one("ar_workers_held_back", "gauge", "Workers that are given no more.", held_back as f64);
     let slots: u32 = live.workers.values().map(|worker| worker.slots).sum();
     page.one("ar_worker_slots", "gauge", "Experiments that they run at once.", f64::from(slots));
     let held: usize = live.workers.values().map(|worker| worker.held.len()).sum();

@@ -63,8 +63,14 @@ pub struct WorkerLine {
     pub held: usize,
     /// Studies whose environment stands there.
     pub ready: Vec<String>,
-    /// Whether it takes no more.
+    /// Whether it takes no more, by its own word.
     pub draining: bool,
+    /// Why it is given no more, where somebody or its failures said so.
+    #[serde(default)]
+    pub held_back: Option<String>,
+    /// Why studies cannot be run there, by their names.
+    #[serde(default)]
+    pub not_ready: BTreeMap<String, String>,
 }
 
 /// All studies, by name.
@@ -129,8 +135,11 @@ fn why_not(live: &Live, study: &Study) -> Option<String> {
     let (ready, all) = fitting
         .fold((0, 0), |(ready, all), worker| (ready + usize::from(worker.ready.contains(&id)), all + 1));
     study.unsatisfied(hellos).or_else(|| {
+        let whys =
+            live.workers.values().filter_map(|worker| Some((&worker.worker, worker.not_ready.get(&id)?)));
+        let said = whys.map(|(worker, why)| format!("; {worker}: {why}")).next().unwrap_or_default();
         (ready == 0)
-            .then(|| format!("its environment is not ready on any of {all} workers that could run it"))
+            .then(|| format!("its environment is not ready on any of {all} workers that could run it{said}"))
     })
 }
 
@@ -142,6 +151,7 @@ pub fn workers(state: &State, live: &Live) -> Vec<WorkerLine> {
         .values()
         .map(|worker| {
             let hardware = &worker.hello.hardware;
+            let hold = state.holds.get(&worker.worker).filter(|_| worker.held_back);
             WorkerLine {
                 name: worker.worker.0.clone(),
                 host: hardware.host.clone(),
@@ -154,6 +164,12 @@ pub fn workers(state: &State, live: &Live) -> Vec<WorkerLine> {
                 held: worker.held.len(),
                 ready: worker.ready.iter().filter_map(name).collect(),
                 draining: worker.draining,
+                held_back: hold.map(|hold| hold.why.clone()),
+                not_ready: worker
+                    .not_ready
+                    .iter()
+                    .filter_map(|(study, why)| Some((name(study)?, why.clone())))
+                    .collect(),
             }
         })
         .collect();

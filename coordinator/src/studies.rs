@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::time::Duration;
 
-use ar_common::{Digest, StudyId, StudySpec};
+use ar_common::{Digest, StudyId, StudySpec, WorkerId};
 use ar_core::{Input, State};
 use ar_net::Role;
 use ar_proto::v1::studies_server::Studies;
-use ar_proto::v1::{BlobList, Document, Empty, FilePiece, Order, StudyName, Submission, Submitted, Verb};
+use ar_proto::v1::{
+    BlobList, Document, Empty, FilePiece, Order, StudyName, Submission, Submitted, Verb, WorkerOrder,
+};
 use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio_stream::Stream;
@@ -222,6 +224,27 @@ impl Studies for StudiesService {
 
     async fn workers(&self, request: Request<Empty>) -> Result<Response<Document>, Status> {
         self.open(request)?;
+        document(&self.handle.ask(standing::workers).await?)
+    }
+
+    async fn hold(&self, request: Request<WorkerOrder>) -> Result<Response<Document>, Status> {
+        let WorkerOrder { worker, hold } = self.open(request)?;
+        let worker = WorkerId(worker);
+        let name = worker.clone();
+        let known = self.handle.ask(move |state, live| {
+            state.holds.contains_key(&name) || live.workers.values().any(|live| live.worker == name)
+        });
+        if !known.await? {
+            let all = "`ar-coordinator workers` lists those that are";
+            return Err(Status::not_found(format!("no worker `{worker}` is connected; {all}")));
+        }
+        tracing::info!(%worker, hold, "somebody holds a worker back, or gives it experiments again");
+        let input = match hold {
+            true => Input::Hold { worker, why: "somebody drains it".to_owned() },
+            false => Input::Readmit { worker },
+        };
+        self.handle.input(input).await?;
+        // Durable before it is told.
         document(&self.handle.ask(standing::workers).await?)
     }
 

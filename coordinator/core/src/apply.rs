@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ar_common::{Attempt, LeaseSeq, Outcome, Seq};
 
+use crate::holding::Hold;
 use crate::input::PlannedExperiment;
 use crate::record::Record;
 use crate::state::{Experiment, Keys, Phase, State, Status, Study};
@@ -74,6 +75,11 @@ impl State {
                 }
             }
             Record::Refused { .. } => self.refused += 1,
+            Record::Held { worker, boot, why } => {
+                let (worker, hold) = (worker.clone(), Hold { boot: *boot, why: why.clone() });
+                self.holds.insert(worker, hold);
+            }
+            Record::Readmitted { worker } => drop(self.holds.remove(worker)),
             Record::Archived { study, archive } => self.apply_archived(study, *archive),
             Record::Recalled { study, experiments, last } => self.take_back(study, experiments, *last),
             Record::Extended { .. }

@@ -155,6 +155,7 @@ impl Turn<'_> {
             live.ran_on.remove(experiment);
         }
         live.queues.remove(id);
+        live.tallies.remove(id);
         live.planning.remove(id);
         live.wanted.remove(id);
         live.time_left.remove(id);

@@ -38,10 +38,15 @@ impl Turn<'_> {
                     None => outcome,
                 };
                 self.core.live.forget_lease(experiment);
-                if let Some(study) = self.core.state.experiment(experiment).map(|e| e.study.clone()) {
-                    self.core.live.dequeue(&study, experiment);
+                let study = self.core.state.experiment(experiment).map(|e| e.study.clone());
+                if let Some(study) = &study {
+                    self.core.live.dequeue(study, experiment);
                 }
+                let ended = outcome.clone();
                 self.record(Record::Done { experiment, lease: Some(lease.lease), digest, outcome });
+                if let Some(study) = study {
+                    self.tally(session, &study, &ended);
+                }
                 self.send(session, CoordinatorFrame::Ack { lease });
             }
             Judgement::Repeat => self.send(session, CoordinatorFrame::Ack { lease }),

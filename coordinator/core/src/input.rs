@@ -3,7 +3,7 @@
 use ar_common::frames::{CoordinatorFrame, HeldLease, Hello, LeaseRef, Unavailable};
 use ar_common::{
     Block, Config, Digest, ExperimentId, ExperimentKey, Member, Mode, Outcome, Race, Seq, StudyId, StudySpec,
-    Verdict,
+    Verdict, WorkerId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -131,6 +131,18 @@ pub enum Input {
     },
     /// Experiments of a study, from its archive.
     Recall(Archive),
+    /// Somebody wants a worker to finish what it runs and get nothing more.
+    Hold {
+        /// Which.
+        worker: WorkerId,
+        /// Why, for people.
+        why: String,
+    },
+    /// Somebody wants a worker to get experiments again.
+    Readmit {
+        /// Which.
+        worker: WorkerId,
+    },
     /// Time passed.
     Tick,
 }

@@ -32,6 +32,7 @@ impl Turn<'_> {
             let why = "the same worker opened another session".to_owned();
             self.output.effects.push(Effect::Close { session: older, why, for_good: false });
         }
+        let held_back = self.is_held_back(&hello.worker, hello.boot);
         let worker = LiveWorker {
             worker: hello.worker.clone(),
             boot: hello.boot,
@@ -40,6 +41,8 @@ impl Turn<'_> {
             asked: Default::default(),
             held: Default::default(),
             draining: false,
+            held_back,
+            not_ready: Default::default(),
             hello: Box::new(hello.clone()),
         };
         // One that comes with another name over the same connection has that name now.

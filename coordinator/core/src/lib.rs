@@ -12,6 +12,7 @@ mod archive;
 mod checkpoints;
 mod completion;
 mod experiments;
+mod holding;
 mod input;
 mod invariants;
 mod lease;
@@ -29,6 +30,7 @@ mod step;
 
 pub use archive::{Archive, ArchiveError, Archived, blobs_of};
 pub use experiments::Experiments;
+pub use holding::Hold;
 pub use input::{Effect, Input, Planned, PlannedExperiment, SessionId, TimeLeft};
 pub use invariants::{Audit, Violation, check};
 pub use live::{Live, LiveLease, LiveWorker, Planning, Timing};

@@ -46,6 +46,8 @@ pub struct Live {
     pub time_left: BTreeMap<StudyId, TimeLeft>,
     /// Connections by their workers' names; of each name there is one.
     pub(crate) by_name: BTreeMap<WorkerId, SessionId>,
+    /// How runs ended, since this coordinator began.
+    pub(crate) tallies: crate::holding::Tallies,
     /// Whether something has changed that others may follow from.
     pub(crate) unsettled: bool,
 }
@@ -65,8 +67,12 @@ pub struct LiveWorker {
     pub asked: BTreeSet<StudyId>,
     /// Leases it holds.
     pub held: BTreeSet<ExperimentId>,
-    /// Takes no more.
+    /// Takes no more, by its own word.
     pub draining: bool,
+    /// Is given no more, by a [`Hold`](crate::Hold).
+    pub held_back: bool,
+    /// Why studies cannot be run there.
+    pub not_ready: BTreeMap<StudyId, String>,
     /// What it said of itself when it came.
     pub hello: Box<Hello>,
 }

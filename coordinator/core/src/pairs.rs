@@ -61,7 +61,7 @@ impl Turn<'_> {
         };
         let takes = |worker: &crate::live::LiveWorker| {
             worker.worker == *home
-                && !worker.draining
+                && worker.takes_more()
                 && worker.slots > 0
                 && worker.ready.contains(&partner.study)
         };

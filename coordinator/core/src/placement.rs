@@ -49,6 +49,7 @@ impl Turn<'_> {
             return;
         };
         worker.ready.insert(study.clone());
+        worker.not_ready.remove(study);
         for option in unavailable {
             let Some(entry) = self.core.state.studies.get(study) else {
                 return;
@@ -86,7 +87,7 @@ impl Turn<'_> {
 
     fn next_for(&self, session: SessionId, turns: &Turns) -> Option<(StudyId, ExperimentId)> {
         let worker = self.core.live.workers.get(&session)?;
-        if worker.draining {
+        if !worker.takes_more() {
             return None;
         }
         turns.in_order().find_map(|(id, ahead)| {
@@ -159,7 +160,7 @@ impl Turn<'_> {
     /// How many more experiments of a study the connected workers could take now.
     pub(crate) fn free_capacity(&self, id: &StudyId, study: &Study) -> usize {
         let ahead = ahead(&self.core.state, study);
-        let fits = |w: &&LiveWorker| !w.draining && w.ready.contains(id) && study.takes(&w.hello);
+        let fits = |w: &&LiveWorker| w.takes_more() && w.ready.contains(id) && study.takes(&w.hello);
         let ready = self.core.live.workers.values().filter(fits);
         ready.map(|worker| room(worker, ahead)).fold(0, usize::saturating_add)
     }

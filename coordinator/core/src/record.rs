@@ -152,6 +152,20 @@ pub enum Record {
         /// Whether these are the last.
         last: bool,
     },
+    /// A worker gets nothing more.
+    Held {
+        /// Which.
+        worker: WorkerId,
+        /// Which start of it; every one if none is named.
+        boot: Option<u64>,
+        /// Why.
+        why: String,
+    },
+    /// A worker gets experiments again.
+    Readmitted {
+        /// Which.
+        worker: WorkerId,
+    },
 }
 
 /// How a lease was lost.

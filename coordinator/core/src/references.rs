@@ -15,7 +15,7 @@ impl State {
 
     /// All blobs that are referred to, without those in the [lists of files](State::trees).
     pub fn blobs(&self) -> impl Iterator<Item = Digest> {
-        let Self { seq: _, incarnation: _, epoch: _, studies, experiments, refused: _ } = self;
+        let Self { seq: _, incarnation: _, epoch: _, studies, experiments, refused: _, holds: _ } = self;
         studies.values().flat_map(|study| named(study)).chain(experiments.iter().flat_map(left))
     }
 }

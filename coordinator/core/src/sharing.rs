@@ -167,7 +167,7 @@ impl Turn<'_> {
             let most = worker.ready.iter().filter_map(|id| open.get(id)).max();
             most.map_or(0, |ahead| crate::placement::room(worker, *ahead))
         };
-        let workers = self.core.live.workers.values().filter(|worker| !worker.draining);
+        let workers = self.core.live.workers.values().filter(|worker| worker.takes_more());
         workers.map(room).fold(0, usize::saturating_add)
     }
 

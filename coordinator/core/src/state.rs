@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::archive::Archived;
 use crate::experiments::Experiments;
+use crate::holding::Hold;
 
 /// Everything that the journal says. Two coordinators that folded the same records hold equal states.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -26,6 +27,9 @@ pub struct State {
     pub experiments: Experiments,
     /// How many results were refused.
     pub refused: u64,
+    /// Workers that get nothing more.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub holds: BTreeMap<WorkerId, Hold>,
 }
 
 /// One search.

@@ -1,7 +1,7 @@
 //! What people want of studies: that they begin, wait, go on, end in time, or end at once.
 
 use ar_common::frames::{CoordinatorFrame, LeaseRef};
-use ar_common::{Budget, Digest, ExperimentId, LeaseSeq, StudyId, StudySpec};
+use ar_common::{Budget, Digest, ExperimentId, LeaseSeq, StudyId, StudySpec, WorkerId};
 
 use crate::input::{SessionId, TimeLeft};
 use crate::record::Record;
@@ -51,11 +51,12 @@ impl Turn<'_> {
         self.core.live.planning.remove(study);
         self.record(Record::Paused { study: study.clone(), paused });
         if paused {
-            self.revoke_unstarted(study);
+            self.revoke_unstarted(|experiment, _| experiment.study == *study);
         }
     }
 
-    fn revoke_unstarted(&mut self, study: &StudyId) {
+    /// Takes back what was granted, has not started, and is one of these.
+    pub(crate) fn revoke_unstarted(&mut self, is_one: impl Fn(&Experiment, &WorkerId) -> bool) {
         let unstarted: Vec<(ExperimentId, LeaseSeq, Option<SessionId>)> = self
             .core
             .live
@@ -63,9 +64,8 @@ impl Turn<'_> {
             .iter()
             .filter(|(_, lease)| !lease.running)
             .filter_map(|(id, _)| self.core.state.experiment(*id))
-            .filter(|experiment| experiment.study == *study)
             .filter_map(|experiment| match &experiment.status {
-                Status::Leased { lease, worker, boot, .. } => {
+                Status::Leased { lease, worker, boot, .. } if is_one(experiment, worker) => {
                     Some((experiment.id, *lease, self.core.live.session_of(worker, *boot)))
                 }
                 _ => None,

@@ -102,9 +102,10 @@ impl Turn<'_> {
             Input::Submit { spec, tree } => self.submit(spec, tree),
             Input::Hello { session, hello } => self.hello(session, &hello),
             Input::Ready { session, study, unavailable } => self.ready(session, &study, unavailable),
-            Input::NotReady { session, study, .. } => {
+            Input::NotReady { session, study, why } => {
                 if let Some(worker) = self.core.live.workers.get_mut(&session) {
                     worker.ready.remove(&study);
+                    worker.not_ready.insert(study, why);
                 }
             }
             Input::Heartbeat { session, leases, draining, slots } => {
@@ -128,6 +129,8 @@ impl Turn<'_> {
             Input::Cancel { study } => self.call_off(&study),
             Input::Archive { study, archive, as_of } => self.archive(&study, archive, as_of),
             Input::Recall(archive) => self.recall(archive),
+            Input::Hold { worker, why } => self.hold(&worker, why),
+            Input::Readmit { worker } => self.readmit(&worker),
             Input::Tick => self.lapse(),
         }
     }

@@ -85,6 +85,12 @@ pub struct StatusArgs {
 /// Flags of `workers`.
 #[derive(Debug, Args)]
 pub struct WorkersArgs {
+    /// Let this worker finish what it runs and get nothing more, until it is readmitted
+    #[arg(long, value_name = "NAME")]
+    pub drain: Option<String>,
+    /// Give this worker experiments again: one that was drained, or that was set aside because its runs fail
+    #[arg(long, value_name = "NAME")]
+    pub readmit: Option<String>,
     /// Which coordinator
     #[command(flatten)]
     pub remote: RemoteArgs,

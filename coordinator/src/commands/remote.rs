@@ -9,7 +9,7 @@ use ar_net::transfer::{self, TransferError};
 use ar_net::{BlobError, BlobStore, Dial, DialError, Token, TokenError};
 use ar_proto::v1::coordinator_client::CoordinatorClient;
 use ar_proto::v1::studies_client::StudiesClient;
-use ar_proto::v1::{BlobList, Empty, Order, StudyName, Submission, Verb};
+use ar_proto::v1::{BlobList, Empty, Order, StudyName, Submission, Verb, WorkerOrder};
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
@@ -30,6 +30,8 @@ const TOKEN: &str = "autoresearch/store/tokens/submit/default";
 /// Why it was not answered.
 #[derive(Debug, thiserror::Error)]
 enum RemoteError {
+    #[error("say one of --drain and --readmit at a time")]
+    Both,
     #[error(transparent)]
     Dial(#[from] DialError),
     #[error(transparent)]
@@ -340,14 +342,24 @@ pub(super) async fn steer(args: SteerArgs, verb: Verb) -> Exit {
 pub(super) async fn workers(args: WorkersArgs) -> Exit {
     let asked = async {
         let remote = Remote::connect(&args.remote).await?;
-        let json = remote.studies().workers(remote.request(Empty {})).await?.into_inner().json;
+        let order = match (&args.drain, &args.readmit) {
+            (Some(_), Some(_)) => return Err(RemoteError::Both),
+            (Some(worker), _) => Some(WorkerOrder { worker: worker.clone(), hold: true }),
+            (_, Some(worker)) => Some(WorkerOrder { worker: worker.clone(), hold: false }),
+            (None, None) => None,
+        };
+        let asked = match order {
+            Some(order) => remote.studies().hold(remote.request(order)).await?,
+            None => remote.studies().workers(remote.request(Empty {})).await?,
+        };
+        let json = asked.into_inner().json;
         let all: Vec<WorkerLine> = serde_json::from_str(&json)?;
         if args.json {
             say(&serde_json::to_string_pretty(&all)?);
         } else if all.is_empty() {
             say("no worker is connected");
         } else {
-            worker_table(&all).iter().for_each(|line| say(line));
+            worker_table(&all).iter().chain(&worker_notes(&all)).for_each(|line| say(line));
         }
         Ok(Exit::Done)
     };
@@ -360,8 +372,11 @@ fn worker_table(all: &[WorkerLine]) -> Vec<String> {
     for worker in all {
         let labels: Vec<String> =
             worker.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let slots =
-            if worker.draining { format!("{} (leaving)", worker.slots) } else { worker.slots.to_string() };
+        let slots = match (worker.draining, &worker.held_back) {
+            (true, _) => format!("{} (leaving)", worker.slots),
+            (false, Some(_)) => format!("{} (held back)", worker.slots),
+            (false, None) => worker.slots.to_string(),
+        };
         rows.push(vec![
             plain(&worker.name),
             plain(&worker.host),
@@ -375,6 +390,16 @@ fn worker_table(all: &[WorkerLine]) -> Vec<String> {
         ]);
     }
     columns(&rows)
+}
+
+/// What a person has to know of workers beside what they are.
+fn worker_notes(all: &[WorkerLine]) -> Vec<String> {
+    let held = all.iter().filter_map(|worker| Some((&worker.name, worker.held_back.as_ref()?)));
+    let held = held.map(|(name, why)| format!("{} is held back: {}", plain(name), plain(why)));
+    let unready = all.iter().flat_map(|worker| worker.not_ready.iter().map(|of| (&worker.name, of)));
+    let unready = unready
+        .map(|(name, (study, why))| format!("{} cannot run {}: {}", plain(name), plain(study), plain(why)));
+    held.chain(unready).collect()
 }
 
 /// `results` of a coordinator that serves.

@@ -323,7 +323,9 @@ pub fn unknown_variables(command: &Command, names: impl Iterator<Item = String>)
     let unknown = names.filter(|name| name.starts_with(PREFIX) && !known.contains(&name.as_str()));
     let near = |name: String| {
         let slips = |other: &str| strsim::damerau_levenshtein(&name, other);
-        let near = known.iter().min_by_key(|other| slips(other)).filter(|other| slips(other) <= SLIPS)?;
+        // Two letters of five are another word: `AR_SLOTS` is no slip of `AR_BLOBS`.
+        let most = SLIPS.min((name.len() - PREFIX.len()) / 4);
+        let near = known.iter().min_by_key(|other| slips(other)).filter(|other| slips(other) <= most)?;
         Some(format!("nothing reads the variable {name}; did you mean {near}?"))
     };
     unknown.filter_map(near).collect()

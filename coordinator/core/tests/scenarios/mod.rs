@@ -4,6 +4,7 @@ mod archives;
 mod checkpoints;
 mod closing;
 mod ensembles;
+mod holding;
 mod leases;
 mod pairs;
 mod planning;
@@ -69,6 +70,8 @@ fn kinds(records: &[Record]) -> Vec<&'static str> {
         Record::Finished { .. } => "Finished",
         Record::Archived { .. } => "Archived",
         Record::Recalled { .. } => "Recalled",
+        Record::Held { .. } => "Held",
+        Record::Readmitted { .. } => "Readmitted",
     };
     records.iter().map(kind).collect()
 }

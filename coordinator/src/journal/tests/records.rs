@@ -28,11 +28,13 @@ pub(super) fn kind(record: &Record) -> &'static str {
         Record::Finished { .. } => "Finished",
         Record::Archived { .. } => "Archived",
         Record::Recalled { .. } => "Recalled",
+        Record::Held { .. } => "Held",
+        Record::Readmitted { .. } => "Readmitted",
     }
 }
 
 /// How many kinds there are.
-pub(super) const KINDS: usize = 16;
+pub(super) const KINDS: usize = 18;
 
 const LEASE: LeaseSeq = LeaseSeq { incarnation: u64::MAX - 1, seq: Seq(6) };
 
@@ -265,6 +267,9 @@ pub(super) fn all() -> Vec<Record> {
         Record::Finished { study: study.clone(), how: Finish::Cancelled },
         Record::Archived { study: study.clone(), archive: Digest::of(b"archive") },
         Record::Recalled { study, experiments: recalled(), last: true },
+        Record::Held { worker: "box-1".into(), boot: Some(7), why: "all of its runs failed".into() },
+        Record::Held { worker: "box-2".into(), boot: None, why: "somebody drains it".into() },
+        Record::Readmitted { worker: "box-2".into() },
     ]);
     records
 }

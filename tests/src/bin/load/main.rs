@@ -3,6 +3,8 @@
 //! Experiments that run nothing, granted and completed over real gRPC by workers that are tasks of this process; every grant and
 //! every result is durable before it is told. The plans cost nothing, so that what is measured is leasing, not searching.
 
+mod idle;
+mod peers;
 mod planner;
 mod restart;
 mod worker;
@@ -14,10 +16,12 @@ use std::time::{Duration, Instant};
 
 use ar_common::StudyId;
 use ar_coordinator::actor::{self, Handle};
-use ar_coordinator::journal::RedbJournal;
+use ar_coordinator::election::{Candidate, ElectionSettings, Leadership};
+use ar_coordinator::journal::{EtcdJournal, Journal, RedbJournal, Snapshots};
 use ar_coordinator::{listener, rpc};
 use ar_core::{Input, Timing};
 use ar_net::{Access, BlobStore, Dial, Role, Token};
+use ar_tests::etcd::Nodes;
 use ar_tests::figures::{Figures, quantile};
 use clap::Parser;
 use tokio::net::TcpListener;
@@ -44,10 +48,16 @@ struct Args {
     /// Experiments of the study of the memory and restart figures
     #[arg(long, default_value_t = 200_000)]
     experiments: u64,
+    /// Only these: cycles, etcd, idle, waiting, restart, peers
+    #[arg(long, value_name = "PART", value_delimiter = ',')]
+    only: Vec<String>,
 }
 
-/// Workers that are connected and have nothing to do.
-const IDLE: usize = 1_000;
+impl Args {
+    fn measures(&self, part: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| only == part)
+    }
+}
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> ExitCode {
@@ -66,10 +76,45 @@ async fn main() -> ExitCode {
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 async fn measure(args: &Args, figures: &Figures) -> Result<(), Failure> {
+    if args.measures("peers") {
+        peers::measure(args.seconds, figures)?;
+    }
+    if args.measures("cycles") {
+        embedded(args, figures).await?;
+    }
+    if args.measures("etcd") {
+        figures.note("cycles over three nodes of etcd on this machine ...");
+        let nodes = Nodes::start(3).await;
+        let etcd = cycles(Cluster::over_etcd(&nodes).await?, args, Pace::Full).await?;
+        figures.tell(
+            "durable lease + complete cycles, three nodes of etcd",
+            etcd.per_second,
+            "1/s",
+            ">= 1000",
+            &[],
+        );
+    }
+    if args.measures("idle") {
+        figures.note("experiments of a second on 16 slots ...");
+        idle::between_runs(args.seconds, figures).await?;
+    }
+    if args.measures("waiting") {
+        for (count, goal) in [(1_000, "< 0.1"), (10_000, "")] {
+            figures.note(&format!("{count} workers that wait ..."));
+            idle::waiting(count, goal, args.seconds, figures).await?;
+        }
+    }
+    if args.measures("restart") {
+        figures.note(&format!("{} experiments in one study, and a restart ...", args.experiments));
+        restart::measure(args.experiments, figures).await?;
+    }
+    Ok(())
+}
+
+async fn embedded(args: &Args, figures: &Figures) -> Result<(), Failure> {
     figures.note("cycles at full speed ...");
-    let full = cycles(args, Pace::Full).await?;
-    let peers =
-        [("Optuna journal", 62.0), ("HyperQueue, not durable", 10_000.0), ("Ray, not durable", 500.0)];
+    let full = cycles(Cluster::start().await?, args, Pace::Full).await?;
+    let peers = [("HyperQueue, not durable, published", 10_000.0), ("Ray, not durable, published", 500.0)];
     figures.tell(
         "durable lease + complete cycles, embedded store",
         full.per_second,
@@ -78,18 +123,15 @@ async fn measure(args: &Args, figures: &Figures) -> Result<(), Failure> {
         &peers,
     );
     figures.note("latency at half of that ...");
-    let half = cycles(args, Pace::PerSecond(full.per_second / 2.0)).await?;
+    let half = cycles(Cluster::start().await?, args, Pace::PerSecond(full.per_second / 2.0)).await?;
     figures.tell("rate of the latency figures", half.per_second, "1/s", "", &[]);
     let mut latencies = half.latencies_ms;
     figures.tell("complete to acknowledgement, p50", quantile(&mut latencies, 0.5), "ms", "", &[]);
     figures.tell("complete to acknowledgement, p99", quantile(&mut latencies, 0.99), "ms", "< 10", &[]);
-    figures.note(&format!("{IDLE} workers that wait ..."));
-    idle(args, figures).await?;
-    figures.note(&format!("{} experiments in one study, and a restart ...", args.experiments));
-    restart::measure(args.experiments, figures).await
+    Ok(())
 }
 
-/// A coordinator in this process, on a real socket, over the embedded store.
+/// A coordinator in this process, on a real socket, over a real store.
 struct Cluster {
     handle: Handle,
     dial: Dial,
@@ -97,19 +139,39 @@ struct Cluster {
     study: StudyId,
     stop: watch::Sender<bool>,
     actor: tokio::task::JoinHandle<Result<(), actor::ActorError>>,
+    _leadership: Option<Leadership>,
     _folder: tempfile::TempDir,
 }
 
 impl Cluster {
+    /// Over a store in a folder.
     async fn start() -> Result<Self, Failure> {
         let folder = tempfile::tempdir()?;
+        let journal = RedbJournal::open(&folder.path().join("store"), 1)?;
+        Self::over(Box::new(journal), folder, None).await
+    }
+
+    /// Over etcd.
+    async fn over_etcd(nodes: &Nodes) -> Result<Self, Failure> {
+        let folder = tempfile::tempdir()?;
+        let etcd = nodes.connect().await;
+        let leadership = Candidate::new(&etcd, ElectionSettings::new("http://bench")).campaign().await?;
+        let snapshots = Snapshots::of(&folder.path().join("store"));
+        let journal = EtcdJournal::open(&etcd, &leadership, &snapshots, None).await?;
+        Self::over(Box::new(journal), folder, Some(leadership)).await
+    }
+
+    async fn over(
+        journal: Box<dyn Journal>,
+        folder: tempfile::TempDir,
+        leadership: Option<Leadership>,
+    ) -> Result<Self, Failure> {
         let store = folder.path().join("store");
-        let journal = RedbJournal::open(&store, 1)?;
         let blobs = BlobStore::open(&store.join("blobs"))?;
         let access = Access::open(&store.join("tokens"))?;
         let token = Token::load(&access.file(Role::Worker))?;
         let planner = Arc::new(Enumerate::default());
-        let (handle, actor) = actor::start_with(Box::new(journal), Timing::default(), planner).await?;
+        let (handle, actor) = actor::start_with(journal, Timing::default(), planner).await?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let dial = Dial::local(format!("http://{}", listener.local_addr()?));
         let (stop, stopped) = watch::channel(false);
@@ -118,7 +180,7 @@ impl Cluster {
         let spec = planner::study();
         let study = spec.id();
         handle.input(Input::Submit { spec: Box::new(spec), tree: ar_common::Digest::of(b"none") }).await?;
-        Ok(Self { handle, dial, token, study, stop, actor, _folder: folder })
+        Ok(Self { handle, dial, token, study, stop, actor, _leadership: leadership, _folder: folder })
     }
 
     async fn end(self) -> Result<(), Failure> {
@@ -134,8 +196,7 @@ struct Cycles {
     latencies_ms: Vec<f64>,
 }
 
-async fn cycles(args: &Args, pace: Pace) -> Result<Cycles, Failure> {
-    let cluster = Cluster::start().await?;
+async fn cycles(cluster: Cluster, args: &Args, pace: Pace) -> Result<Cycles, Failure> {
     let (stop, stopped) = watch::channel(false);
     let pace = pace.shared_by(args.workers);
     let workers = (0..args.workers).map(|n| {
@@ -165,43 +226,6 @@ async fn cycles(args: &Args, pace: Pace) -> Result<Cycles, Failure> {
 /// Experiments that are done and durable.
 async fn ended(handle: &Handle) -> Result<usize, Failure> {
     Ok(handle.ask(|state, _| state.experiments.iter().filter(|e| !e.is_pending()).count()).await?)
-}
-
-/// Workers that hold a connection and send their heartbeats.
-async fn idle(args: &Args, figures: &Figures) -> Result<(), Failure> {
-    let cluster = Cluster::start().await?;
-    let (stop, stopped) = watch::channel(false);
-    let workers = (0..IDLE).map(|n| {
-        let worker = Worker::new(n, 0, Pace::Full, cluster.study.clone());
-        tokio::spawn(worker.run(cluster.dial.clone(), cluster.token.clone(), stopped.clone()))
-    });
-    let workers: Vec<_> = workers.collect();
-    let began = Instant::now();
-    while cluster.handle.ask(|_, live| live.workers.len()).await? < IDLE {
-        if began.elapsed() > Duration::from_secs(60) {
-            return Err("not all of the workers connect".into());
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    let connected = began.elapsed().as_secs_f64();
-    let before = cpu(Path::new("/proc/self/stat"))?;
-    let began = Instant::now();
-    tokio::time::sleep(Duration::from_secs(args.seconds.max(20))).await;
-    let used = (cpu(Path::new("/proc/self/stat"))? - before) / began.elapsed().as_secs_f64();
-    figures.tell(&format!("time until {IDLE} workers are connected"), connected, "s", "", &[]);
-    // Both ends are in this process, so this is above what the coordinator takes.
-    figures.tell(
-        &format!("processor for {IDLE} idle workers, with the workers' own"),
-        used,
-        "cores",
-        "< 0.1",
-        &[],
-    );
-    let _ = stop.send(true);
-    for worker in workers {
-        worker.await??;
-    }
-    cluster.end().await
 }
 
 /// Processor seconds of this process.

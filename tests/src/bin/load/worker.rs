@@ -27,12 +27,14 @@ pub(crate) enum Pace {
     Full,
     /// So many in a second.
     PerSecond(f64),
+    /// Each takes so long, on a slot of its own.
+    Runs(Duration),
 }
 
 impl Pace {
     pub(crate) fn shared_by(self, workers: usize) -> Self {
         match self {
-            Self::Full => Self::Full,
+            other @ (Self::Full | Self::Runs(_)) => other,
             Self::PerSecond(all) => Self::PerSecond(all / workers as f64),
         }
     }
@@ -51,16 +53,22 @@ pub(crate) struct Worker {
     held: VecDeque<LeaseRef>,
     /// When results were sent that are not acknowledged.
     sent: HashMap<LeaseRef, Instant>,
+    /// What runs, and when it ends; the next one first.
+    running: VecDeque<(Instant, LeaseRef)>,
+    /// Since when slots are free on which something ran.
+    free: VecDeque<Instant>,
     latencies_ms: Vec<f64>,
 }
 
 impl Worker {
     pub(crate) fn new(n: usize, slots: u32, pace: Pace, study: StudyId) -> Self {
         let (held, sent, latencies_ms) = (VecDeque::new(), HashMap::new(), Vec::new());
-        Self { name: format!("w{n}"), slots, pace, study, held, sent, latencies_ms }
+        let (running, free) = (VecDeque::new(), VecDeque::new());
+        Self { name: format!("w{n}"), slots, pace, study, held, sent, running, free, latencies_ms }
     }
 
-    /// Works until `stop`; returns the milliseconds from each result to its acknowledgement.
+    /// Works until `stop`; returns the milliseconds from each result to its acknowledgement, or of runs that take their time from
+    /// the end of one to the grant of the next.
     pub(crate) async fn run(
         mut self,
         dial: Dial,
@@ -79,7 +87,7 @@ impl Worker {
         let mut due = 0.0;
         let mut last = Instant::now();
         loop {
-            let paced = matches!(self.pace, Pace::PerSecond(_));
+            let paced = !matches!(self.pace, Pace::Full);
             tokio::select! {
                 message = inbound.message() => match message? {
                     Some(message) => {
@@ -98,7 +106,7 @@ impl Worker {
                         // What could not be done in time is not made up for.
                         due = f64::min(due, rate / 10.0);
                     }
-                    let mut done = Vec::new();
+                    let mut done = self.end_runs();
                     while due >= 1.0 && let Some(lease) = self.held.pop_front() {
                         due -= 1.0;
                         done.push(self.complete(lease));
@@ -129,6 +137,8 @@ impl Worker {
 
     fn heartbeat(&self) -> WorkerFrame {
         let held = self.held.iter().map(|lease| (*lease, LeaseStage::Queued));
+        let running = self.running.iter().map(|(_, lease)| (*lease, LeaseStage::Running));
+        let held = held.chain(running);
         let sent = self.sent.keys().map(|lease| (*lease, LeaseStage::Uploading));
         let leases = held.chain(sent).map(|(lease, stage)| HeldLease { lease, stage }).collect();
         WorkerFrame::Heartbeat { leases, draining: false, slots: Some(self.slots), notice: String::new() }
@@ -144,9 +154,12 @@ impl Worker {
                 CoordinatorFrame::Grant(grant) if matches!(self.pace, Pace::Full) => {
                     answers.push(self.complete(grant.lease));
                 }
-                CoordinatorFrame::Grant(grant) => self.held.push_back(grant.lease),
+                CoordinatorFrame::Grant(grant) => {
+                    self.held.push_back(grant.lease);
+                    self.start_runs();
+                }
                 CoordinatorFrame::Ack { lease } => {
-                    let sent = self.sent.remove(&lease);
+                    let sent = self.sent.remove(&lease).filter(|_| !matches!(self.pace, Pace::Runs(_)));
                     self.latencies_ms.extend(sent.map(|at| at.elapsed().as_secs_f64() * 1e3));
                 }
                 _ => {}
@@ -155,12 +168,37 @@ impl Worker {
         answers
     }
 
+    /// Starts what waits on slots that are free.
+    fn start_runs(&mut self) {
+        let Pace::Runs(takes) = self.pace else { return };
+        while self.running.len() < self.slots as usize
+            && let Some(lease) = self.held.pop_front()
+        {
+            self.running.push_back((Instant::now() + takes, lease));
+            let idle = self.free.pop_front().map(|since| since.elapsed().as_secs_f64() * 1e3);
+            self.latencies_ms.extend(idle);
+        }
+    }
+
+    /// Completes what has run to its end.
+    fn end_runs(&mut self) -> Vec<WorkerFrame> {
+        let mut done = Vec::new();
+        while self.running.front().is_some_and(|(end, _)| *end <= Instant::now())
+            && let Some((_, lease)) = self.running.pop_front()
+        {
+            self.free.push_back(Instant::now());
+            done.push(self.complete(lease));
+        }
+        self.start_runs();
+        done
+    }
+
     fn complete(&mut self, lease: LeaseRef) -> WorkerFrame {
         let score = lease.experiment.0 as f64;
         let outcome = Outcome::Done(Measures {
             score: Some(score),
             folds: vec![score],
-            seconds: 1e-6,
+            seconds: if let Pace::Runs(takes) = self.pace { takes.as_secs_f64() } else { 1e-6 },
             ..Measures::default()
         });
         self.sent.insert(lease, Instant::now());
