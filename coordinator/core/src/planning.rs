@@ -5,7 +5,7 @@ use ar_common::{Block, Config, Member, Mode, Seq, Space, StudyId, Verdict, ensem
 use crate::input::{Effect, Planned, PlannedExperiment, TimeLeft};
 use crate::live::Planning;
 use crate::record::Record;
-use crate::state::{Finish, Phase, Study};
+use crate::state::{Finish, Keys, Phase, Study};
 use crate::step::Turn;
 
 impl Turn<'_> {
@@ -86,19 +86,21 @@ impl Turn<'_> {
         };
         let mut left = study.left(&study.budget());
         let mut accepted: Vec<PlannedExperiment> = Vec::new();
+        let mut keys = Keys::default();
         for mut planned in experiments {
             let Some(config) = study.space.canonical(&planned.config) else {
                 continue;
             };
             planned.config = config;
             let key = planned.key();
-            let again = study.keys.contains(&key) || accepted.iter().any(|other| other.key() == key);
+            let again = study.keys.contains(&key) || keys.contains(&key);
             let fits = planned.cost() <= left && may_vote(&study.space, &planned.members);
             let starts = crate::checkpoints::is_there(&self.core.state, id, planned.block);
             if again || !planned.block.counts() || !fits || !starts {
                 continue;
             }
             left -= planned.cost();
+            keys.insert(&key);
             planned.id = ar_common::ExperimentId(self.core.state.next_experiment().0 + accepted.len() as u64);
             accepted.push(planned);
         }
