@@ -51,6 +51,9 @@ struct Args {
     /// Only these: cycles, etcd, idle, waiting, restart, peers
     #[arg(long, value_name = "PART", value_delimiter = ',')]
     only: Vec<String>,
+    /// What this program starts itself for a figure of memory
+    #[arg(long, hide = true)]
+    replay: Option<std::path::PathBuf>,
 }
 
 impl Args {
@@ -79,6 +82,9 @@ async fn main() -> ExitCode {
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 async fn measure(args: &Args, figures: &Figures) -> Result<(), Failure> {
+    if let Some(folder) = &args.replay {
+        return restart::replay(folder);
+    }
     if args.measures("peers") {
         peers::measure(args.seconds, figures)?;
     }
