@@ -15,7 +15,7 @@ use crate::cli::{MigrateArgs, StorePlace};
 use crate::election::{Candidate, ElectionSettings, Leadership};
 use crate::etcd::{Etcd, EtcdError};
 use crate::exit::Exit;
-use crate::journal::{EtcdJournal, Journal, JournalError, RedbJournal};
+use crate::journal::{EtcdJournal, Journal, JournalError, RedbJournal, Snapshots};
 
 /// Of the leader's key while this command holds it.
 const TTL: Duration = Duration::from_secs(10);
@@ -98,7 +98,7 @@ async fn to_etcd(args: &MigrateArgs, mut etcd: Etcd) -> Result<(), MigrateError>
     let mut from = RedbJournal::open_existing(&place.folder())?;
     let state = from.replay()?;
     let leadership = lead(args, &etcd).await?;
-    let snapshots = place.snapshots(None);
+    let snapshots = place.snapshots(&args.etcd.cluster, None);
     let mut to = EtcdJournal::open(&etcd, &leadership, &snapshots, None).await?;
     if to.last() != Seq(0) {
         let _ = leadership.resign().await;
@@ -124,14 +124,14 @@ async fn to_etcd(args: &MigrateArgs, mut etcd: Etcd) -> Result<(), MigrateError>
 async fn to_folder(args: &MigrateArgs, etcd: Etcd) -> Result<(), MigrateError> {
     let leadership = lead(args, &etcd).await?;
     let place = Place::open(&args.out, None)?;
-    let snapshots = place.snapshots(None);
+    let snapshots = place.snapshots(&args.etcd.cluster, None);
     let mut from = EtcdJournal::open(&etcd, &leadership, &snapshots, None).await?;
     if from.last() == Seq(0) {
         let _ = leadership.resign().await;
         return Err(MigrateError::Empty(args.etcd.cluster.clone()));
     }
     let state = from.replay().await?;
-    let snapshot = snapshots.keep(&state)?;
+    let snapshot = Snapshots::of(&place.folder()).keep(&state)?;
     RedbJournal::begin_with(&place.folder(), &snapshot, &made(&state))?;
     from.leave_for(&format!("the folder {}", place.folder().display())).await?;
     let _ = leadership.resign().await;

@@ -75,9 +75,10 @@ impl Place {
         RedbJournal::open(&self.store, rand::random())
     }
 
-    /// Where the journal's snapshots are kept, one after so many records at least.
-    pub(crate) fn snapshots(&self, every: Option<u64>) -> Snapshots {
-        let mut snapshots = Snapshots::of(&self.store);
+    /// Where snapshots of a journal in etcd are kept, one after so many records at least: apart from those of a store in the folder,
+    /// which stays readable when it is moved.
+    pub(crate) fn snapshots(&self, cluster: &str, every: Option<u64>) -> Snapshots {
+        let mut snapshots = Snapshots::of(&self.store.join(format!("etcd-{cluster}")));
         snapshots.every = every.unwrap_or(snapshots.every);
         snapshots
     }

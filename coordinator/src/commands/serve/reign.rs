@@ -62,7 +62,7 @@ pub(super) async fn begin(
         }
     });
     say("standing  by for the election");
-    let snapshots = place.snapshots(args.snapshot_every);
+    let snapshots = place.snapshots(&args.etcd.cluster, args.snapshot_every);
     let mut follower = Follower::new(&etcd, &snapshots);
     service::ready("stands by for the election");
     let elected = candidate.stand_by(&mut follower).await;
