@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::experiment::{self, Config};
+use crate::config::{self, Config};
 
 /// Members of an ensemble, at least.
 pub const FEWEST: usize = 2;
@@ -30,11 +30,11 @@ pub fn cost(members: &[Member]) -> u32 {
 /// What an experiment runs, in words: an ensemble if it has members, else what `config` changes.
 pub fn describe(config: &Config, members: &[Member], base: &Config) -> String {
     if members.is_empty() {
-        return experiment::describe(config, base);
+        return config::describe(config, base);
     }
     let weighed = members.iter().any(|member| member.weight > 0);
     let name = |member: &Member| {
-        let name = experiment::describe(&member.config, base);
+        let name = config::describe(&member.config, base);
         if weighed { format!("{}x {name}", member.weight) } else { name }
     };
     let names: Vec<String> = members.iter().map(name).collect();

@@ -1,54 +1,13 @@
-//! Configurations and evaluation blocks: the two parts by which experiments are told apart.
+//! Evaluation blocks, and what tells experiments apart: a configuration with a block.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::Config;
 use crate::ensemble::Member;
 use crate::ids::ExperimentId;
-
-/// One option for every dimension of a space, by name. Ordered, so that equal configurations are
-/// equal bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Config(pub BTreeMap<String, String>);
-
-impl Config {
-    /// The option chosen for `dimension`.
-    pub fn get(&self, dimension: &str) -> Option<&str> {
-        self.0.get(dimension).map(String::as_str)
-    }
-
-    /// This configuration with one dimension changed.
-    #[must_use]
-    pub fn with(&self, dimension: &str, option: &str) -> Self {
-        let mut changed = self.clone();
-        changed.0.insert(dimension.to_owned(), option.to_owned());
-        changed
-    }
-
-    /// The dimensions in which this configuration differs from `other`.
-    pub fn differs_from<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = (&'a str, &'a str)> {
-        self.0
-            .iter()
-            .filter(|(dimension, option)| other.0.get(*dimension) != Some(option))
-            .map(|(dimension, option)| (dimension.as_str(), option.as_str()))
-    }
-}
-
-/// What differs from `base`, e.g. `build_model=xgb_deep scale=none`, or `base`.
-pub fn describe(config: &Config, base: &Config) -> String {
-    let changes: Vec<String> = config.differs_from(base).map(|(d, o)| format!("{d}={o}")).collect();
-    if changes.is_empty() { "base".to_owned() } else { changes.join(" ") }
-}
-
-impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Config {
-    fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
-        Self(pairs.into_iter().map(|(k, v)| (k.into(), v.into())).collect())
-    }
-}
 
 /// On what a configuration is evaluated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -147,13 +106,6 @@ impl Hasher for Fingerprint {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_configuration_is_described_by_what_it_changes() {
-        let base: Config = [("scale", "base"), ("build_model", "base")].into_iter().collect();
-        assert_eq!(describe(&base, &base), "base");
-        assert_eq!(describe(&base.with("scale", "none"), &base), "scale=none");
-    }
 
     #[test]
     fn a_block_is_journaled_as_a_named_map() {

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::ensemble::Member;
-use crate::experiment::{Block, Config};
+use crate::config::Config;
+use crate::experiment::Block;
 use crate::ids::{Attempt, Epoch, ExperimentId, LeaseSeq, StudyId, WorkerId};
 use crate::outcome::Outcome;
 use crate::racing::Race;

@@ -20,11 +20,11 @@ macro_rules! number {
 }
 
 macro_rules! name {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident($inner:ty)) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(transparent)]
-        pub struct $name(pub String);
+        pub struct $name(pub $inner);
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -34,7 +34,7 @@ macro_rules! name {
 
         impl From<&str> for $name {
             fn from(text: &str) -> Self {
-                Self(text.to_owned())
+                Self(text.into())
             }
         }
     };
@@ -57,12 +57,13 @@ number!(
     Epoch(u64)
 );
 name!(
-    /// A study's identity: the hash of everything that decides its results, as 64 hexadecimal digits.
-    StudyId
+    /// A study's identity: the hash of everything that decides its results, as 64 hexadecimal digits. Its copies share the text,
+    /// as every experiment has one.
+    StudyId(std::sync::Arc<str>)
 );
 name!(
     /// A worker's stable name, chosen by the worker.
-    WorkerId
+    WorkerId(String)
 );
 
 impl StudyId {

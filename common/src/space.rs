@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::experiment::Config;
+use crate::config::Config;
 use crate::knob::Scale;
 
 /// The name of the untouched option that every slot has.
@@ -79,6 +79,9 @@ pub enum SpaceError {
     /// Nothing to search.
     #[error("the space has no dimensions; give it at least one slot with two options")]
     Empty,
+    /// A name that no configuration can hold.
+    #[error("the name {0:?} has a NUL; leave it out")]
+    Nul(String),
     /// Two dimensions of one name.
     #[error("dimension `{0}` is declared twice; rename one of them")]
     TwiceDimension(String),
@@ -192,7 +195,7 @@ impl Space {
     /// The canonical form: what cannot matter is set to `base`, so that two configurations that
     /// mean the same are equal. `None` if a name is unknown or a dimension is missing.
     pub fn canonical(&self, config: &Config) -> Option<Config> {
-        if config.0.len() != self.dimensions.len() {
+        if config.len() != self.dimensions.len() {
             return None;
         }
         let mut canonical = config.clone();
@@ -203,7 +206,7 @@ impl Space {
             for dimension in &self.dimensions {
                 let option = dimension.option(canonical.get(&dimension.name)?)?;
                 if option.name != BASE && self.is_inactive(dimension, option, &before) {
-                    canonical.0.insert(dimension.name.clone(), BASE.to_owned());
+                    canonical = canonical.with(&dimension.name, BASE);
                 }
             }
             if canonical == before {
@@ -251,6 +254,11 @@ impl Space {
     pub fn validate(&self) -> Result<(), SpaceError> {
         if self.dimensions.is_empty() {
             return Err(SpaceError::Empty);
+        }
+        let options = |d: &Dimension| d.options.iter().map(|option| option.name.clone()).collect::<Vec<_>>();
+        let all = self.dimensions.iter().flat_map(|d| [vec![d.name.clone()], options(d)].concat());
+        if let Some(name) = all.into_iter().find(|name| name.contains('\0')) {
+            return Err(SpaceError::Nul(name));
         }
         let mut names = BTreeSet::new();
         let mut families: BTreeMap<&str, &str> = BTreeMap::new();

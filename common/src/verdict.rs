@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ensemble::Member;
-use crate::experiment::Config;
+use crate::config::Config;
 
 /// Whether a candidate is shown to beat the base, by repeated paired folds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::DataRef;
 use crate::digest::Digest;
-use crate::experiment::Config;
+use crate::config::Config;
 use crate::spec::{Splits, TabularSpec};
 
 /// What the experiments of a study run.

@@ -169,7 +169,7 @@ mod tests {
         let (measured, began) = (Measured::default(), Instant::now());
         measured.look(&live, began);
         measured.look(&live, began + Duration::from_millis(10));
-        live.queues.entry(StudyId("s".to_owned())).or_default().push_back(ExperimentId(3));
+        live.queues.entry(StudyId("s".into())).or_default().push_back(ExperimentId(3));
         measured.look(&live, began + Duration::from_secs(1));
         live.queues.clear();
         measured.look(&live, began + Duration::from_secs(4));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ar_common::StudyId;
-use ar_common::experiment::describe;
+use ar_common::config::describe;
 use ar_common::frames::Hello;
 use ar_core::{Finish, Live, Phase, State, Status, Study};
 use serde::{Deserialize, Serialize};
@@ -98,7 +98,7 @@ pub fn study_line(state: &State, live: &Live, study: &Study) -> StudyLine {
         None => state.best(study).map(|(experiment, score)| (&experiment.config, score)),
     };
     StudyLine {
-        id: study.spec.id().0,
+        id: study.spec.id().to_string(),
         name: study.spec.name.clone(),
         state: word(study).to_owned(),
         spent: study.evaluations(),

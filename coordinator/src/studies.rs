@@ -195,7 +195,7 @@ impl Studies for StudiesService {
         self.handle.input(Input::Submit { spec: Box::new(spec), tree }).await?;
         // Durable before it is told.
         self.handle.settle().await?;
-        Ok(Response::new(Submitted { study: study.0 }))
+        Ok(Response::new(Submitted { study: study.to_string() }))
     }
 
     async fn list(&self, request: Request<Empty>) -> Result<Response<Document>, Status> {

@@ -311,7 +311,7 @@ fn places(report: &Report, folder: &Path, out: &Path) -> Vec<String> {
         lines.push(format!("report    {}", page.display()));
     }
     let kept = out.join(results::FAILED);
-    let of_study = format!("{}-", StudyId(report.study.id.clone()).short());
+    let of_study = format!("{}-", StudyId(report.study.id.as_str().into()).short());
     let failed = std::fs::read_dir(&kept).into_iter().flatten().flatten();
     let failed = failed.filter(|entry| entry.file_name().to_string_lossy().starts_with(&of_study)).count();
     if failed > 0 {

@@ -40,12 +40,12 @@ fn frame_out(frame: &CoordinatorFrame) -> Frame {
             })
         }
         CoordinatorFrame::Prepare { study, tree } => {
-            Frame::Prepare(v1::Prepare { study: study.0.clone(), tree: tree.to_string() })
+            Frame::Prepare(v1::Prepare { study: study.to_string(), tree: tree.to_string() })
         }
         CoordinatorFrame::Grant(grant) => Frame::Grant(v1::Grant {
             lease: Some(lease_out(&grant.lease)),
             attempt: grant.attempt.0,
-            study: grant.study.0.clone(),
+            study: grant.study.to_string(),
             config: fields::config_out(&grant.config),
             block: Some(fields::block_out(grant.block)),
             reference: fields::config_out(&grant.reference),
@@ -88,9 +88,9 @@ fn frame_in(epoch: Epoch, frame: Frame) -> Result<CoordinatorFrame, WireError> {
             lease: lease_in(grant.lease)?,
             attempt: Attempt(grant.attempt),
             study: fields::study(&grant.study)?,
-            config: fields::config_in(grant.config),
+            config: fields::config_in(grant.config)?,
             block: fields::block_in(grant.block)?,
-            reference: fields::config_in(grant.reference),
+            reference: fields::config_in(grant.reference)?,
             deadline_ms: grant.deadline_ms,
             grace_ms: grant.grace_ms,
             memory: grant.memory,
@@ -123,7 +123,7 @@ pub(crate) mod tests {
     pub(crate) fn frames() -> Vec<CoordinatorFrame> {
         let lease =
             LeaseRef { experiment: ExperimentId(3), lease: LeaseSeq { incarnation: 9, seq: Seq(40) } };
-        let study = StudyId(Digest::of(b"study").to_string());
+        let study = StudyId(Digest::of(b"study").to_string().into());
         let config: ar_common::Config = [("scale", "none")].into_iter().collect();
         let (metric, _) = ar_common::Metric::tabular("rmse").unwrap();
         let race = ar_common::Race::against(&metric, &[1.0 / 3.0, 0.1 + 0.2, 2.5]);

@@ -70,15 +70,15 @@ fn frame_out(frame: &WorkerFrame) -> Out {
             labels: hello.labels.clone().into_iter().collect(),
         }),
         WorkerFrame::Preparing { study, text } => {
-            Frame::Preparing(v1::Preparing { study: study.0.clone(), text: text.clone() })
+            Frame::Preparing(v1::Preparing { study: study.to_string(), text: text.clone() })
         }
         WorkerFrame::Ready { study, unavailable, facts } => Frame::Ready(v1::Ready {
-            study: study.0.clone(),
+            study: study.to_string(),
             unavailable: unavailable.iter().map(unavailable_out).collect(),
             facts: facts.clone(),
         }),
         WorkerFrame::NotReady { study, why } => {
-            Frame::NotReady(v1::NotReady { study: study.0.clone(), why: why.clone() })
+            Frame::NotReady(v1::NotReady { study: study.to_string(), why: why.clone() })
         }
         WorkerFrame::Heartbeat { leases, draining, slots, notice } => Frame::Heartbeat(v1::Heartbeat {
             leases: leases.iter().map(held_out).collect(),
@@ -202,7 +202,7 @@ pub(crate) mod tests {
     pub(crate) fn frames() -> Vec<WorkerFrame> {
         let lease =
             LeaseRef { experiment: ExperimentId(3), lease: LeaseSeq { incarnation: 9, seq: Seq(40) } };
-        let study = StudyId(Digest::of(b"study").to_string());
+        let study = StudyId(Digest::of(b"study").to_string().into());
         let measures =
             Measures { score: Some(0.1 + 0.2), folds: vec![1.0 / 3.0], seconds: 0.5, ..Measures::default() };
         let outcome = Outcome::Done(measures);

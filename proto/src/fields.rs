@@ -52,7 +52,7 @@ pub(crate) fn digest(value: &str, field: &'static str) -> Result<Digest, WireErr
 
 /// A study's identity names folders, so it is checked to be a digest.
 pub(crate) fn study(value: &str) -> Result<StudyId, WireError> {
-    digest(value, "study").map(|digest| StudyId(digest.to_string()))
+    digest(value, "study").map(|digest| StudyId(digest.to_string().into()))
 }
 
 pub(crate) fn lease_out(lease: &LeaseRef) -> v1::LeaseRef {
@@ -152,11 +152,14 @@ pub(crate) fn devices_in(devices: Vec<String>) -> Result<Vec<String>, WireError>
 }
 
 pub(crate) fn config_out(config: &Config) -> std::collections::HashMap<String, String> {
-    config.0.iter().map(|(dimension, option)| (dimension.clone(), option.clone())).collect()
+    config.iter().map(|(dimension, option)| (dimension.to_owned(), option.to_owned())).collect()
 }
 
-pub(crate) fn config_in(config: std::collections::HashMap<String, String>) -> Config {
-    config.into_iter().collect()
+pub(crate) fn config_in(config: std::collections::HashMap<String, String>) -> Result<Config, WireError> {
+    if config.iter().any(|(dimension, option)| dimension.contains('\0') || option.contains('\0')) {
+        return Err(invalid("config", "a name has a NUL"));
+    }
+    Ok(config.into_iter().collect())
 }
 
 pub(crate) fn members_out(members: &[Member]) -> Vec<v1::Member> {
@@ -169,8 +172,10 @@ pub(crate) fn members_in(members: Vec<v1::Member>) -> Result<Vec<Member>, WireEr
         let most = ar_common::ensemble::MOST;
         return Err(invalid("members", format!("{} of them, at most {most} are taken", members.len())));
     }
-    let member = |member: v1::Member| Member { config: config_in(member.config), weight: member.weight };
-    Ok(members.into_iter().map(member).collect())
+    let member = |member: v1::Member| {
+        Ok(Member { config: config_in(member.config)?, weight: member.weight })
+    };
+    members.into_iter().map(member).collect()
 }
 
 pub(crate) fn block_out(block: Block) -> v1::Block {

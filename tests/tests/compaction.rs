@@ -150,6 +150,10 @@ async fn a_store_moves_to_etcd_and_back_with_all_it_knows() {
     let there = migrate("etcd");
     assert_eq!(there.status.code(), Some(0), "{}", run::stderr(&there));
     assert!(run::stdout(&there).contains("1 studies"), "{}", run::stdout(&there));
+    // As if it had been cut off before the old store had its mark.
+    fs::remove_file(out.join("store/moved-to")).unwrap();
+    let again = migrate("etcd");
+    assert_eq!(again.status.code(), Some(0), "{}", run::stderr(&again));
     let left = run::finish(&["serve", "--listen", "127.0.0.1:0", "--out", out.to_str().unwrap()]);
     assert_eq!(left.status.code(), Some(2));
     assert!(run::stderr(&left).contains("was moved to etcd"), "{}", run::stderr(&left));
@@ -164,6 +168,9 @@ async fn a_store_moves_to_etcd_and_back_with_all_it_knows() {
     assert_eq!(head.end().0, Some(0));
     let back = migrate("folder");
     assert_eq!(back.status.code(), Some(0), "{}", run::stderr(&back));
+    forget_the_move(&nodes).await;
+    let again = migrate("folder");
+    assert_eq!(again.status.code(), Some(0), "{}", run::stderr(&again));
     let mut head = Head::start(home.path(), &OFTEN);
     let _worker = head.worker("w1", &["--slots", "2"]);
     head.until(&study, ended);
@@ -171,6 +178,18 @@ async fn a_store_moves_to_etcd_and_back_with_all_it_knows() {
     assert!(all.len() == 32 && all.iter().all(|e| e["outcome"] == "done"));
     assert_eq!(lines(&ran), 32, "nothing ran twice");
     assert_eq!(head.end().0, Some(0));
+    forget_the_move(&nodes).await;
+    let other = migrate("folder");
+    assert_eq!(other.status.code(), Some(2), "it has gone on since: {}", run::stderr(&other));
+}
+
+/// Takes the mark away that says where a store in etcd was moved.
+async fn forget_the_move(nodes: &Nodes) {
+    let mut client = nodes.client(0).await;
+    let prefix = etcd_client::GetOptions::new().with_prefix().with_keys_only();
+    let keys = client.get("/autoresearch/", Some(prefix)).await.unwrap();
+    let mark = keys.kvs().iter().find(|kv| kv.key().ends_with(b"/moved")).expect("a mark");
+    client.delete(mark.key(), None).await.unwrap();
 }
 
 fn copy(from: &Path, to: &Path) {

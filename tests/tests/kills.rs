@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ar_common::experiment::describe;
+use ar_common::config::describe;
 use ar_core::Record;
 use ar_tests::processes::{self, Process};
 use ar_tests::run::{self, Running, is_experiment};

@@ -59,7 +59,7 @@ impl StudySpec {
             Workload::Tabular(tabular) => serde_json::to_vec(&self.identity(tabular)),
             Workload::Training(training) => serde_json::to_vec(&self.training_identity(training)),
         };
-        StudyId(Digest::of(&bytes.unwrap_or_default()).to_string())
+        StudyId(Digest::of(&bytes.unwrap_or_default()).to_string().into())
     }
 
     fn identity<'a>(&'a self, tabular: &'a Tabular) -> Identity<'a> {

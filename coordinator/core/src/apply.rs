@@ -92,7 +92,11 @@ impl State {
     }
 
     fn apply_planned(&mut self, study: &ar_common::StudyId, experiments: &[PlannedExperiment]) {
-        let Some(entry) = self.studies.get_mut(study).map(Arc::make_mut) else {
+        // The map's own text of it, which all its experiments share.
+        let Some(study) = self.studies.get_key_value(study).map(|(known, _)| known.clone()) else {
+            return;
+        };
+        let Some(entry) = self.studies.get_mut(&study).map(Arc::make_mut) else {
             return;
         };
         for planned in experiments {

@@ -123,21 +123,21 @@ impl State {
 
     /// Puts experiments back; those that are here stay as they are, so that what was cut short is done again.
     pub(crate) fn take_back(&mut self, id: &StudyId, experiments: &[Experiment], last: bool) {
-        let Some(study) = self.studies.get(id).filter(|study| study.archived.is_some()).cloned() else {
+        let Some((known, study)) = self.studies.get_key_value(id).filter(|(_, s)| s.archived.is_some()) else {
             return;
         };
-        let mut study = Study::clone(&study);
+        let (known, mut study) = (known.clone(), Study::clone(study));
         for experiment in experiments.iter().filter(|experiment| experiment.study == *id) {
             if self.experiments.get(experiment.id).is_none() {
                 study.experiments.push(experiment.id);
                 study.keys.insert(&experiment.key());
-                self.experiments.put_back(experiment.clone());
+                self.experiments.put_back(Experiment { study: known.clone(), ..experiment.clone() });
             }
         }
         if last {
             study.archived = None;
         }
-        self.studies.insert(id.clone(), study.into());
+        self.studies.insert(known, study.into());
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use ar_common::ExperimentId;
+use ar_common::{ExperimentId, StudyId};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -128,7 +128,13 @@ impl<'de> Deserialize<'de> for Experiments {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Written { given, here } = Written::<Experiment>::deserialize(deserializer)?;
         let mut all = Self::default();
-        for experiment in here {
+        let mut last: Option<StudyId> = None;
+        for mut experiment in here {
+            // Neighbours are mostly of one study, and share its name again.
+            match &last {
+                Some(study) if *study == experiment.study => experiment.study = study.clone(),
+                _ => last = Some(experiment.study.clone()),
+            }
             let id = experiment.id.0;
             if id <= all.given || id > given {
                 return Err(D::Error::custom(format!("experiment {id} is out of order, of {given}")));

@@ -102,7 +102,7 @@ impl<'a> Grid<'a> {
 
     /// The canonical point of a configuration; `None` if it does not fit the space.
     pub(crate) fn point(&self, config: &Config) -> Option<Point> {
-        if config.0.len() != self.axes.len() {
+        if config.len() != self.axes.len() {
             return None;
         }
         let index = |dimension: &ar_common::Dimension| {

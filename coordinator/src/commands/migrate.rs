@@ -3,6 +3,7 @@
 //! What is moved is the state, as a snapshot, and not the journal: the new store begins with it. It has an incarnation of its own, so
 //! that no lease of the old store is taken for one of the new. The old one stays as it was, with a mark that says where to go.
 
+use std::path::Path;
 use std::time::Duration;
 
 use ar_common::Seq;
@@ -100,7 +101,7 @@ async fn to_etcd(args: &MigrateArgs, mut etcd: Etcd) -> Result<(), MigrateError>
     let leadership = lead(args, &etcd).await?;
     let snapshots = place.snapshots(&args.etcd.cluster, None);
     let mut to = EtcdJournal::open(&etcd, &leadership, &snapshots, None).await?;
-    if to.last() != Seq(0) {
+    if to.last() != Seq(0) && !is_copy(&to.replay().await?, &state) {
         let _ = leadership.resign().await;
         return Err(MigrateError::Occupied(args.etcd.cluster.clone()));
     }
@@ -110,9 +111,14 @@ async fn to_etcd(args: &MigrateArgs, mut etcd: Etcd) -> Result<(), MigrateError>
             ServeError::NotShared { cluster: args.etcd.cluster.clone(), out: args.out.clone() }.into()
         );
     }
-    let snapshot = snapshots.keep(&state)?;
-    to.begin_with(&snapshot).await?;
-    to.append(state.seq.next(), vec![made(&state)]).await?;
+    // Two steps, of which an earlier try that was cut off may have made the first, or both.
+    if to.last() == Seq(0) {
+        let snapshot = snapshots.keep(&state)?;
+        to.begin_with(&snapshot).await?;
+    }
+    if to.last() == state.seq {
+        to.append(state.seq.next(), vec![made(&state)]).await?;
+    }
     let there = format!("etcd, cluster {}", args.etcd.cluster);
     from.leave_for(&there)?;
     drop(from);
@@ -132,7 +138,10 @@ async fn to_folder(args: &MigrateArgs, etcd: Etcd) -> Result<(), MigrateError> {
     }
     let state = from.replay().await?;
     let snapshot = Snapshots::of(&place.folder()).keep(&state)?;
-    RedbJournal::begin_with(&place.folder(), &snapshot, &made(&state))?;
+    match RedbJournal::begin_with(&place.folder(), &snapshot, &made(&state)) {
+        Err(JournalError::Occupied { .. }) if holds_copy(&place.folder(), &state)? => {}
+        begun => begun?,
+    }
     from.leave_for(&format!("the folder {}", place.folder().display())).await?;
     let _ = leadership.resign().await;
     tell(&state, &format!("the folder {}", args.out.display()));
@@ -147,6 +156,16 @@ async fn lead(args: &MigrateArgs, etcd: &Etcd) -> Result<Leadership, MigrateErro
         Ok(leadership) => Ok(leadership?),
         Err(_) => Err(MigrateError::Led(args.etcd.cluster.clone())),
     }
+}
+
+/// Whether this is what a move made of `state`, and nothing since: it was cut off before the old store had its mark.
+fn is_copy(there: &State, state: &State) -> bool {
+    let after = [state.seq, state.seq.next()].contains(&there.seq);
+    after && State { seq: state.seq, incarnation: state.incarnation, ..there.clone() } == *state
+}
+
+fn holds_copy(folder: &Path, state: &State) -> Result<bool, JournalError> {
+    Ok(is_copy(&RedbJournal::open_existing(folder)?.replay()?, state))
 }
 
 /// The first record of the new store.

@@ -99,7 +99,7 @@ pub(super) fn enqueue(space: &Space, asked: &[String]) -> Result<Vec<Config>, In
         let asked = choices.iter().fold(space.base(), |config, c| config.with(&c.dimension, &c.option));
         let config = space.canonical(&asked).ok_or_else(|| wrong("it is no configuration".to_owned()))?;
         if let Some((name, _)) =
-            asked.0.iter().find(|(name, option)| config.get(name) != Some(option.as_str()))
+            asked.iter().find(|(name, option)| config.get(name) != Some(*option))
         {
             return Err(wrong(format!(
                 "`{name}` has no effect beside the others; leave it out, or change what it needs"

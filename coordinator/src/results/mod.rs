@@ -84,7 +84,7 @@ pub fn write(folder: &Path, report: &Report, state: &State, blobs: &BlobStore) -
 
 /// Writes what a training study kept as a git repository. Without it there are still all other results.
 fn write_repository(folder: &Path, report: &Report, state: &State, blobs: &BlobStore) -> repository::Commits {
-    let study = state.studies.get(&StudyId(report.study.id.clone()));
+    let study = state.studies.get(&StudyId(report.study.id.as_str().into()));
     let Some((study, training)) = study.and_then(|study| Some((study, study.spec.training()?))) else {
         return repository::Commits::new();
     };
@@ -106,7 +106,7 @@ fn write_best(folder: &Path, report: &Report, state: &State, blobs: &BlobStore) 
     let Some(verdict) = &report.verdict else {
         return Ok(());
     };
-    let Some(study) = state.studies.get(&StudyId(report.study.id.clone())) else {
+    let Some(study) = state.studies.get(&StudyId(report.study.id.as_str().into())) else {
         return Ok(());
     };
     if let Some(training) = study.spec.training() {

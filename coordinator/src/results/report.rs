@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ar_common::ensemble;
-use ar_common::experiment::describe;
+use ar_common::config::describe;
 use ar_common::{
     Block, Config, Constraints, DataRef, Device, Direction, Measures, Member, Outcome, Rule, StudyId,
     Workload,
@@ -373,7 +373,7 @@ fn study_part(study: &Study) -> StudyPart {
         Direction::Minimize => "minimize",
     };
     StudyPart {
-        id: spec.id().0,
+        id: spec.id().to_string(),
         name: spec.name.clone(),
         data,
         rows: None,

@@ -56,7 +56,7 @@ pub(super) fn write(
     blobs: &BlobStore,
 ) -> io::Result<Commits> {
     let commits = commits(report);
-    let branch = super::branch(&report.study.name, &StudyId(report.study.id.clone()));
+    let branch = super::branch(&report.study.name, &StudyId(report.study.id.as_str().into()));
     let of = Digest::of(&serde_json::to_vec(&(&branch, tree, &commits)).map_err(io::Error::other)?);
     let known = std::fs::read(folder.join(MADE)).ok();
     let known: Option<Made> = known.and_then(|bytes| serde_json::from_slice(&bytes).ok());

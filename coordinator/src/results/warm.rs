@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use ar_common::experiment::describe;
+use ar_common::config::describe;
 use ar_common::{Block, CHECKPOINT, Config, Outcome, StudyId};
 use ar_core::{State, Study};
 use ar_net::{BlobStore, durable};
@@ -61,7 +61,7 @@ pub(super) fn ranked(state: &State, study: &Study, base: &Config) -> Vec<WarmPar
 /// # Errors
 /// When the folder cannot be written or the store lacks something.
 pub(super) fn write(folder: &Path, report: &Report, state: &State, blobs: &BlobStore) -> io::Result<()> {
-    let study = state.studies.get(&StudyId(report.study.id.clone()));
+    let study = state.studies.get(&StudyId(report.study.id.as_str().into()));
     let Some((study, training)) = study.and_then(|study| Some((study, study.spec.training()?))) else {
         return Ok(());
     };

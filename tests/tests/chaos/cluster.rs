@@ -129,7 +129,7 @@ impl Cluster {
     fn leader_of(&mut self, wanted: &[usize]) -> usize {
         let mut found = None;
         processes::wait_until("a coordinator leads", || {
-            self.revive();
+            self.revive(wanted);
             found = wanted.iter().copied().find(|n| leads(&self.heads[*n]));
             found.is_some()
         });
@@ -140,10 +140,11 @@ impl Cluster {
         self.leader_of(&[0, 1])
     }
 
-    /// Starts again what ended because another leads, as whoever supervises it would: an etcd that was silent may have had that
-    /// done.
-    fn revive(&mut self) {
-        for head in &mut self.heads {
+    /// Starts those of these again that ended because another leads, as whoever supervises them would: an etcd that was silent may
+    /// have had that done. One that is cut off just now is not among them: it would find no etcd, and end once more.
+    fn revive(&mut self, wanted: &[usize]) {
+        for n in wanted {
+            let head = &mut self.heads[*n];
             if let Some(code) = head.code() {
                 let (_, said) = head.ended();
                 assert_eq!(code, 69, "{said}");

@@ -70,8 +70,8 @@ pub fn draw((dimensions, options, noise): (usize, usize, f64), seed: u64) -> Res
         point[next + 1..].fill(0);
     }
     let truth = move |config: &Config| {
-        let option = |name: &String| name.strip_prefix('o').and_then(|o| o.parse().ok()).unwrap_or(0);
-        effects.score(&config.0.values().map(option).collect::<Vec<usize>>())
+        let option = |name: &str| name.strip_prefix('o').and_then(|o| o.parse().ok()).unwrap_or(0);
+        effects.score(&config.options().map(option).collect::<Vec<usize>>())
     };
     let name = format!("synthetic {dimensions}x{options} noise {noise}");
     let scores = Scores::Function { truth: Box::new(truth), noise, folds: FOLDS };

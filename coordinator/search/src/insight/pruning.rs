@@ -101,7 +101,7 @@ pub(crate) fn pruned(
 ) -> Vec<Pruned> {
     let mut all = Vec::new();
     let than =
-        best.map_or("the best".to_owned(), |best| ar_common::experiment::describe(best, &grid.space.base()));
+        best.map_or("the best".to_owned(), |best| ar_common::config::describe(best, &grid.space.base()));
     for (d, axis) in grid.axes.iter().enumerate() {
         let dimension = &grid.space.dimensions[d];
         let mut push = |what: String, probability: Option<f64>, evidence: String| {

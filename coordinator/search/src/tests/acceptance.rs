@@ -27,7 +27,7 @@ fn noise(study: u64, o: &Observation) -> f64 {
 
 /// Lower by `gain` with `d0=o1`, higher by a deviation for each other change.
 fn score(config: &Config, gain: f64) -> f64 {
-    let others = config.0.iter().filter(|(slot, option)| *slot != "d0" && *option != "base").count() as f64;
+    let others = config.iter().filter(|(slot, option)| *slot != "d0" && *option != "base").count() as f64;
     let good = if config.get("d0") == Some("o1") { gain } else { 0.0 };
     100.0 - good + others
 }
@@ -105,7 +105,7 @@ fn where_nothing_is_better_something_is_kept_in_few_studies() {
 
 /// A configuration that is worth what the base is.
 fn lab_base(o: &Observation) -> Config {
-    o.config.0.keys().map(|slot| (slot.as_str(), "base")).collect()
+    o.config.dimensions().map(|slot| (slot, "base")).collect()
 }
 
 #[test]

@@ -29,7 +29,7 @@ fn took(mib: u64, folds: Vec<f64>) -> Outcome {
 /// `o1` of `d0` is worth most and takes too much; `o1` of `d1` is worth less and takes little.
 fn level(config: &Config) -> f64 {
     let worth = |d: &str, by: f64| if config.get(d) == Some("o1") { by } else { 0.0 };
-    let costs = config.0.values().filter(|o| *o != "base").count() as f64 * 0.01;
+    let costs = config.options().filter(|o| *o != "base").count() as f64 * 0.01;
     0.7 - costs + worth("d0", 0.10) + worth("d1", 0.06)
 }
 

@@ -15,7 +15,7 @@ fn score(o: &Observation, split: u32) -> Vec<f64> {
         (Some("o2"), _) => 0.055,
         _ => 0.0,
     };
-    let others = o.config.0.iter().filter(|(slot, option)| *slot != "d0" && *option != "base").count() as f64;
+    let others = o.config.iter().filter(|(slot, option)| *slot != "d0" && *option != "base").count() as f64;
     let which = o.experiment.0 as usize + split as usize;
     (0..5).map(|i| 0.7 + worth - 0.03 * others + 0.01 * ((which * 7 + i * 3) % 5) as f64).collect()
 }

@@ -18,7 +18,7 @@ fn training() -> Lab {
 fn worth(o: &Observation) -> f64 {
     let config = &o.config;
     let luck = 0.05 * ((o.experiment.0 * 7) % 10) as f64;
-    let others = config.0.iter().filter(|(slot, option)| *slot != "d0" && *option != "base").count() as f64;
+    let others = config.iter().filter(|(slot, option)| *slot != "d0" && *option != "base").count() as f64;
     1.0 + luck + 0.3 * others - if config.get("d0") == Some("o1") { 0.2 } else { 0.0 }
 }
 

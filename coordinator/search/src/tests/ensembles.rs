@@ -10,7 +10,7 @@ use crate::{Observation, Plan};
 /// `o1` of `d0` is worth most, and everything else a little less than the base.
 fn level(config: &Config) -> f64 {
     let worth = if config.get("d0") == Some("o1") { 0.05 } else { 0.0 };
-    0.7 + worth - config.0.values().filter(|o| *o != "base").count() as f64 * 0.001
+    0.7 + worth - config.options().filter(|o| *o != "base").count() as f64 * 0.001
 }
 
 /// Five folds around a level, a little different in every experiment.

@@ -54,11 +54,11 @@ fn check_plan(lab: &Lab, suggestions: &[crate::Suggestion], want: usize) -> Resu
         check_members(lab, s)?;
         prop_assert!((1..=lab.budget.rounds).contains(&s.round), "round {}", s.round);
         prop_assert!(!s.reason.is_empty() && !s.reason.contains('\n'));
-        let floor = |(name, option): (&String, &String)| {
+        let floor = |(name, option): (&str, &str)| {
             lab.space.dimension(name).and_then(|d| d.option(option)).is_some_and(|o| o.floor)
         };
         prop_assert!(
-            !s.config.0.iter().any(floor) || floors.contains(&s.config),
+            !s.config.iter().any(floor) || floors.contains(&s.config),
             "a floor is searched: {:?}",
             s
         );

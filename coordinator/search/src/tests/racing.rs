@@ -13,11 +13,11 @@ const FOLDS: usize = 5;
 
 /// Scores between 0 and 1 that depend on the options, with some noise of each fold.
 fn folds(config: &Config, block: Block, seed: u64) -> Vec<f64> {
-    let number = |(i, option): (usize, &String)| match option.strip_prefix('o') {
+    let number = |(i, option): (usize, &str)| match option.strip_prefix('o') {
         Some(n) => n.parse::<f64>().unwrap() * [0.05, -0.03, 0.02, 0.01][i % 4],
         None => 0.0,
     };
-    let level: f64 = 0.5 + config.0.values().enumerate().map(number).sum::<f64>();
+    let level: f64 = 0.5 + config.options().enumerate().map(number).sum::<f64>();
     let bytes = format!("{seed} {config:?} {block}");
     let drawn = bytes.bytes().fold(seed, |hash, byte| hash.wrapping_mul(31).wrapping_add(u64::from(byte)));
     let mut noise = ChaCha8Rng::seed_from_u64(drawn);
@@ -61,7 +61,7 @@ fn lab(sampler: Sampler) -> Lab {
 }
 
 fn changed(config: &Config) -> usize {
-    config.0.values().filter(|option| *option != "base").count()
+    config.options().filter(|option| *option != "base").count()
 }
 
 #[test]

@@ -16,12 +16,12 @@ fn lab(sizes: &[usize], sampler: Sampler, budget: u32) -> Lab {
 
 /// The number of an option: 0 for `base`, 1 for `o1`, ...
 fn number(config: &Config, dimension: &str) -> f64 {
-    config.0[dimension].trim_start_matches('o').parse().unwrap_or(0.0)
+    config.get(dimension).unwrap().trim_start_matches('o').parse().unwrap_or(0.0)
 }
 
 /// Every option has its own share in the score; the last ones are best.
 fn additive(config: &Config, _: Block) -> Outcome {
-    let score = config.0.keys().map(|d| number(config, d)).sum::<f64>() / 100.0;
+    let score = config.dimensions().map(|d| number(config, d)).sum::<f64>() / 100.0;
     done(vec![score, score + 0.001, score - 0.001])
 }
 
@@ -109,7 +109,7 @@ fn tpe_learns_which_options_are_good() {
 fn late_distance(sampler: Sampler) -> f64 {
     let space = numbers();
     let away = |config: &Config| {
-        let depth = space.dimension("depth").unwrap().option(&config.0["depth"]).unwrap().value.unwrap();
+        let depth = space.dimension("depth").unwrap().option(config.get("depth").unwrap()).unwrap().value.unwrap();
         (depth - 7.0).abs()
     };
     let mut sum = 0.0;

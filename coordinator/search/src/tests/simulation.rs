@@ -18,10 +18,10 @@ impl Truth {
     }
 
     fn of(&self, config: &Config) -> f64 {
-        let effect = |(effects, (_, option)): (&Vec<f64>, (&String, &String))| {
+        let effect = |(effects, (_, option)): (&Vec<f64>, (&str, &str))| {
             effects[option.strip_prefix('o').map_or(0, |n| n.parse().unwrap())]
         };
-        0.8 + self.0.iter().zip(&config.0).map(effect).sum::<f64>()
+        0.8 + self.0.iter().zip(config.iter()).map(effect).sum::<f64>()
     }
 
     /// Five folds with noise.

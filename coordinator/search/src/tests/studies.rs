@@ -14,7 +14,7 @@ fn around(level: f64, wobble: f64) -> Outcome {
 
 /// `o1` of `d0` is worth 0.05; every other option costs 0.01.
 fn one_good(config: &Config) -> f64 {
-    let costs = config.0.values().filter(|o| *o != "base").count() as f64 * 0.01;
+    let costs = config.options().filter(|o| *o != "base").count() as f64 * 0.01;
     0.7 - costs + if config.get("d0") == Some("o1") { 0.06 } else { 0.0 }
 }
 
@@ -310,7 +310,7 @@ fn where_time_runs_out_first_what_is_slow_is_tried_less() {
 #[test]
 fn a_triple_is_told_apart_from_its_pairs() {
     let mut lab = Lab::new(plain(&[3, 3, 3]), 4, 15);
-    let three = |config: &Config| config.0.values().all(|o| o == "o1");
+    let three = |config: &Config| config.options().all(|o| o == "o1");
     let mut n = 0;
     for (a, b, c) in (0..27).map(|i| (i % 3, i / 3 % 3, i / 9)) {
         let name = |o: usize| if o == 0 { "base".to_owned() } else { format!("o{o}") };

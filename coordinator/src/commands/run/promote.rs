@@ -26,7 +26,7 @@ async fn execute(args: &PromoteArgs) -> Result<Exit, RunError> {
         // The lock goes with it: the study is run by whoever opens the store next.
         let mut journal = place.journal()?;
         let state = journal.replay()?;
-        let id = ar_common::StudyId(report.study.id.clone());
+        let id = ar_common::StudyId(report.study.id.as_str().into());
         let study = state.studies.get(&id).ok_or_else(|| RunError::NotInStore(args.study.clone()))?;
         let verdict = study.verdict.as_ref().ok_or_else(|| RunError::NotEnded(args.study.clone()))?;
         let more = (args.times, args.budget);

@@ -197,7 +197,7 @@ fn recalled() -> Vec<Experiment> {
     let each = [Status::Queued, lease, ended].into_iter().zip(1..);
     each.map(|(status, id)| Experiment {
         id: ExperimentId(id),
-        study: StudyId(Digest::of(b"study").to_string()),
+        study: StudyId(Digest::of(b"study").to_string().into()),
         config: config("xgb_deep"),
         block: Block::FIRST,
         mode: Mode::Explore,
@@ -216,7 +216,7 @@ fn recalled() -> Vec<Experiment> {
 
 /// The records of the golden files, in their order.
 pub(super) fn all() -> Vec<Record> {
-    let study = StudyId(Digest::of(b"study").to_string());
+    let study = StudyId(Digest::of(b"study").to_string().into());
     let experiment = ExperimentId(1);
     let mut records = vec![
         Record::StoreMade { format: 1, incarnation: LEASE.incarnation },

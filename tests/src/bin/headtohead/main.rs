@@ -114,7 +114,7 @@ fn compare(args: &Args) -> Result<(), String> {
 /// One run in a line.
 fn trace(space: &Space, who: &str, seed: u64, config: &Config, score: Option<f64>) -> String {
     let base = space.base();
-    let changed = config.0.iter().filter(|(name, option)| base.get(name) != Some(*option));
+    let changed = config.iter().filter(|(name, option)| base.get(name) != Some(*option));
     let changed: Vec<String> = changed.map(|(name, option)| format!("{name}={option}")).collect();
     format!("run of {who}, seed {seed}: {} with {}", score.unwrap_or(f64::NAN), changed.join(" "))
 }

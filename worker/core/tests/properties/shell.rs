@@ -382,7 +382,7 @@ impl Shell {
 }
 
 fn study_of(which: u8) -> StudyId {
-    StudyId(format!("study {which}"))
+    StudyId(format!("study {which}").into())
 }
 
 fn pick<'a>(from: impl Iterator<Item = &'a LeaseRef>, which: &Index) -> Option<LeaseRef> {
