@@ -148,7 +148,7 @@ mod tests {
         let text = serde_json::to_string(&made).unwrap();
         assert_eq!(text, r#"{"a":"1","b":"3","c":""}"#);
         assert_eq!(serde_json::from_str::<Config>(&text).unwrap(), made);
-        assert!(Config::default().is_empty() && Config::default().len() == 0);
+        assert!(Config::default().is_empty() && Config::default().iter().next().is_none());
     }
 
     #[test]

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::Config;
 use crate::digest::Digest;
 use crate::ensemble::Member;
-use crate::config::Config;
 use crate::experiment::Block;
 use crate::ids::{Attempt, Epoch, ExperimentId, LeaseSeq, StudyId, WorkerId};
 use crate::outcome::Outcome;

@@ -5,11 +5,11 @@
 //! room needs does not.
 
 pub mod budget;
+pub mod config;
 pub mod constraints;
 pub mod data;
 pub mod digest;
 pub mod ensemble;
-pub mod config;
 pub mod experiment;
 pub mod frames;
 pub mod ids;
@@ -28,11 +28,11 @@ pub mod verdict;
 pub mod workload;
 
 pub use budget::Budget;
+pub use config::Config;
 pub use constraints::Constraints;
 pub use data::{DataRef, Fingerprint};
 pub use digest::Digest;
 pub use ensemble::Member;
-pub use config::Config;
 pub use experiment::{Block, ExperimentKey};
 pub use ids::{Attempt, Epoch, ExperimentId, LeaseSeq, Seq, StudyId, WorkerId};
 pub use knob::{Knob, Scale};

@@ -115,8 +115,8 @@ pub struct Measures {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub score: Option<f64>,
     /// The metric on each fold, in fold order.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub folds: Vec<f64>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub folds: Box<[f64]>,
     /// Seconds of fitting and predicting.
     pub seconds: f64,
     /// Seconds of predicting alone.
@@ -129,11 +129,11 @@ pub struct Measures {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sealed: Option<Box<SealedScore>>,
     /// Files it made.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub artifacts: Vec<Artifact>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub artifacts: Box<[Artifact]>,
     /// Of an ensemble: what each of its members weighs, in their order; chosen by this run where that was asked.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub members: Vec<u32>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub members: Box<[u32]>,
     /// How a training run went.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub course: Option<Box<Course>>,
@@ -261,7 +261,7 @@ mod tests {
         let all = [
             Outcome::Done(Measures {
                 score: Some(0.5),
-                folds: vec![0.4, 0.6],
+                folds: [0.4, 0.6].into(),
                 seconds: 1.0,
                 ..Measures::default()
             }),

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ensemble::Member;
 use crate::config::Config;
+use crate::ensemble::Member;
 
 /// Whether a candidate is shown to beat the base, by repeated paired folds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -5,9 +5,9 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::Config;
 use crate::data::DataRef;
 use crate::digest::Digest;
-use crate::config::Config;
 use crate::spec::{Splits, TabularSpec};
 
 /// What the experiments of a study run.

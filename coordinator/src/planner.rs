@@ -114,7 +114,7 @@ pub fn history(state: &State, study: &Study) -> Vec<Observation> {
             block: experiment.block,
             mode: experiment.mode,
             outcome: experiment.outcome().cloned(),
-            members: experiment.members.clone(),
+            members: experiment.members.to_vec(),
         })
         .collect()
 }

@@ -268,7 +268,7 @@ impl Inbound {
 
     /// A result may name only blobs that are here.
     async fn check_blobs(&self, outcome: &Outcome) -> Result<(), Status> {
-        let artifacts = outcome.measures().map(|measures| measures.artifacts.as_slice()).unwrap_or_default();
+        let artifacts = outcome.measures().map_or(&[][..], |measures| &measures.artifacts);
         let digests: Vec<Digest> = artifacts.iter().map(|artifact| artifact.digest).collect();
         let missing =
             self.blobs.missing(digests).await.map_err(|error| Status::unavailable(error.to_string()))?;

@@ -184,6 +184,13 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_configuration_with_a_nul_in_a_name_is_refused() {
+        let named = |name: &str| [(name.to_owned(), "o1".to_owned())].into_iter().collect();
+        assert_eq!(fields::config_in(named("d")).map(|config| config.len()), Ok(1));
+        assert!(fields::config_in(named("d\0e")).is_err());
+    }
+
+    #[test]
     fn a_race_that_makes_no_sense_is_refused() {
         let (metric, _) = ar_common::Metric::tabular("accuracy").unwrap();
         let race = ar_common::Race::against(&metric, &[0.5, 0.6, 0.7]).unwrap();

@@ -203,8 +203,12 @@ pub(crate) mod tests {
         let lease =
             LeaseRef { experiment: ExperimentId(3), lease: LeaseSeq { incarnation: 9, seq: Seq(40) } };
         let study = StudyId(Digest::of(b"study").to_string().into());
-        let measures =
-            Measures { score: Some(0.1 + 0.2), folds: vec![1.0 / 3.0], seconds: 0.5, ..Measures::default() };
+        let measures = Measures {
+            score: Some(0.1 + 0.2),
+            folds: [1.0 / 3.0].into(),
+            seconds: 0.5,
+            ..Measures::default()
+        };
         let outcome = Outcome::Done(measures);
         let digest = outcome_digest(&outcome);
         let held = HeldLease { lease, stage: LeaseStage::Running };

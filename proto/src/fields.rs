@@ -172,9 +172,7 @@ pub(crate) fn members_in(members: Vec<v1::Member>) -> Result<Vec<Member>, WireEr
         let most = ar_common::ensemble::MOST;
         return Err(invalid("members", format!("{} of them, at most {most} are taken", members.len())));
     }
-    let member = |member: v1::Member| {
-        Ok(Member { config: config_in(member.config)?, weight: member.weight })
-    };
+    let member = |member: v1::Member| Ok(Member { config: config_in(member.config)?, weight: member.weight });
     members.into_iter().map(member).collect()
 }
 

@@ -329,13 +329,13 @@ impl Attempt {
         }
         Outcome::Done(Measures {
             score,
-            folds,
+            folds: folds.into(),
             seconds: result.seconds,
             predict_seconds: result.predict_seconds.filter(finite),
             peak_memory: Some(self.seen.peak_memory).filter(|peak| *peak > 0),
             sealed: sealed.map(Box::new),
-            artifacts,
-            members: result.weights.clone(),
+            artifacts: artifacts.into(),
+            members: result.weights.as_slice().into(),
             ..Measures::default()
         })
     }

@@ -23,7 +23,7 @@ pub(crate) fn tidy(cache: &Cache) {
 
 /// The files of a result, which must be here until it is acknowledged.
 pub(crate) fn pin_results(cache: &Cache, outcome: &Outcome) -> Pins {
-    let artifacts = outcome.measures().map(|measures| measures.artifacts.as_slice()).unwrap_or_default();
+    let artifacts = outcome.measures().map_or(&[][..], |measures| &measures.artifacts);
     cache.pin(artifacts.iter().map(|artifact| artifact.digest))
 }
 

@@ -7,9 +7,9 @@ mod splits;
 use serde::{Deserialize, Serialize};
 
 use crate::budget::Budget;
+use crate::config::Config;
 use crate::constraints::Constraints;
 use crate::digest::Digest;
-use crate::config::Config;
 use crate::metric::{Metric, Task};
 use crate::racing::Race;
 use crate::sampler::Sampler;

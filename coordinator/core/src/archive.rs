@@ -123,7 +123,8 @@ impl State {
 
     /// Puts experiments back; those that are here stay as they are, so that what was cut short is done again.
     pub(crate) fn take_back(&mut self, id: &StudyId, experiments: &[Experiment], last: bool) {
-        let Some((known, study)) = self.studies.get_key_value(id).filter(|(_, s)| s.archived.is_some()) else {
+        let Some((known, study)) = self.studies.get_key_value(id).filter(|(_, s)| s.archived.is_some())
+        else {
             return;
         };
         let (known, mut study) = (known.clone(), Study::clone(study));

@@ -183,12 +183,12 @@ mod tests {
             block: Block::FIRST,
             mode: Mode::Explore,
             round: 1,
-            reason: String::new(),
+            reason: "".into(),
             attempt: Attempt(1),
             newest_lease: None,
             losses_running: 0,
             status: Status::Queued,
-            members: Vec::new(),
+            members: [].into(),
             race: None,
             expected_gain: None,
         }
@@ -246,5 +246,16 @@ mod tests {
             prop_assert!(room < CHUNK, "{room} places are left");
             prop_assert_eq!(all.given(), count);
         }
+    }
+
+    /// A store has hundreds of thousands of them; `load --only restart` measures what they take with all that they hold.
+    #[test]
+    fn an_experiment_is_small_and_shares_the_name_of_its_study() {
+        assert!(size_of::<Experiment>() <= 344, "{} bytes", size_of::<Experiment>());
+        let mut all = Experiments::default();
+        (1..=3).for_each(|id| all.push(experiment(id)));
+        let again: Experiments = rmp_serde::from_slice(&rmp_serde::to_vec_named(&all).unwrap()).unwrap();
+        let names: Vec<_> = again.iter().map(|experiment| experiment.study.0.as_ptr()).collect();
+        assert!(names.iter().all(|name| *name == names[0]), "each has a text of its own");
     }
 }

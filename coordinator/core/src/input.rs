@@ -149,7 +149,6 @@ pub enum Input {
 
 /// What the search answered.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is moved once or twice")]
 pub enum Planned {
     /// Experiments to run.
     Experiments(Vec<PlannedExperiment>),

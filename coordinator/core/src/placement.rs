@@ -136,7 +136,7 @@ impl Turn<'_> {
             deadline_ms,
             grace_ms: self.core.live.timing.grace_ms,
             memory: study.spec.limits.experiment_memory,
-            members: entry.members.clone(),
+            members: entry.members.to_vec(),
             race: entry.race.clone(),
             devices: crate::pairs::devices(&self.core.state, study, experiment),
             checkpoint: crate::checkpoints::order(&self.core.state, study, entry),

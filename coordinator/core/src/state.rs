@@ -110,7 +110,7 @@ pub struct Experiment {
     /// In which round.
     pub round: u32,
     /// Why, in one line.
-    pub reason: String,
+    pub reason: Box<str>,
     /// The attempt that runs, or that will run next.
     pub attempt: Attempt,
     /// The newest lease ever granted for it.
@@ -120,8 +120,8 @@ pub struct Experiment {
     /// Where it is.
     pub status: Status,
     /// Those who vote, of an ensemble; its `config` is the space's base.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub members: Vec<Member>,
+    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    pub members: Box<[Member]>,
     /// Against whom it runs, as long as it has not ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub race: Option<Box<Race>>,
@@ -332,12 +332,12 @@ impl Experiment {
 
     /// By what it is told from the others of its study.
     pub fn key(&self) -> ExperimentKey {
-        ExperimentKey { config: self.config.clone(), block: self.block, members: self.members.clone() }
+        ExperimentKey { config: self.config.clone(), block: self.block, members: self.members.to_vec() }
     }
 
     /// Whether it runs this: an ensemble if there are members, else the configuration.
     pub fn runs(&self, config: &Config, members: &[Member]) -> bool {
-        self.config == *config && self.members == members
+        self.config == *config && *self.members == *members
     }
 
     /// What it takes from the budget, in full evaluations of a configuration, unless that is given back.

@@ -90,7 +90,8 @@ impl Study {
         let pair = 0.1 * (o("d4") * o("d5") * 1.3).sin();
         let folds: Vec<f64> = (0..FOLDS).map(|_| main + pair + 0.2 * (self.draw() - 0.5)).collect();
         let score = Some(folds.iter().sum::<f64>() / FOLDS as f64);
-        let outcome = Some(Outcome::Done(Measures { score, folds, seconds: 1.0, ..Measures::default() }));
+        let outcome =
+            Some(Outcome::Done(Measures { score, folds: folds.into(), seconds: 1.0, ..Measures::default() }));
         let experiment = ExperimentId(self.history.len() as u64 + 1);
         let (block, mode, members) = (Block::FIRST, Mode::Explore, Vec::new());
         let seen = Observation { experiment, config, block, mode, outcome, members };

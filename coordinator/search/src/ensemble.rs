@@ -126,7 +126,7 @@ pub(crate) fn stage(grid: &Grid<'_>, history: &History<'_>, constraints: &Constr
     if first.observation.outcome.is_none() {
         return Stage::Open;
     }
-    let weights = first.measures.map(|m| m.members.as_slice()).unwrap_or_default();
+    let weights = first.measures.map_or(&[][..], |m| &m.members);
     let Some(members) = weighed(&first.observation.members, weights) else {
         return Stage::Absent;
     };

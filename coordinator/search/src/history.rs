@@ -342,7 +342,7 @@ impl<'a> History<'a> {
 
     /// Fold scores of a configuration's complete run.
     fn complete(&self, entry: &Entry<'a>) -> Option<&'a [f64]> {
-        let folds = entry.score().and(entry.measures).map(|m| m.folds.as_slice());
+        let folds = entry.score().and(entry.measures).map(|m| &*m.folds);
         let single = entry.observation.members.is_empty();
         folds.filter(|folds| single && folds.len() == self.folds && self.folds > 0)
     }

@@ -142,7 +142,6 @@ pub struct Suggestion {
 
 /// What to do now.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is moved once or twice")]
 pub enum Plan {
     /// Run these; at most as many as were asked for, but for a pair of runs, which stays whole.
     Suggest(Vec<Suggestion>),

@@ -68,7 +68,7 @@ impl Paired {
 pub(crate) fn fold_scores(measures: &Measures) -> Vec<f64> {
     match measures.score {
         Some(score) if measures.folds.is_empty() => vec![score],
-        _ => measures.folds.clone(),
+        _ => measures.folds.to_vec(),
     }
 }
 

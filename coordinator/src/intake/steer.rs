@@ -98,9 +98,7 @@ pub(super) fn enqueue(space: &Space, asked: &[String]) -> Result<Vec<Config>, In
         let choices = choices(space, text).map_err(wrong)?;
         let asked = choices.iter().fold(space.base(), |config, c| config.with(&c.dimension, &c.option));
         let config = space.canonical(&asked).ok_or_else(|| wrong("it is no configuration".to_owned()))?;
-        if let Some((name, _)) =
-            asked.iter().find(|(name, option)| config.get(name) != Some(*option))
-        {
+        if let Some((name, _)) = asked.iter().find(|(name, option)| config.get(name) != Some(*option)) {
             return Err(wrong(format!(
                 "`{name}` has no effect beside the others; leave it out, or change what it needs"
             )));

@@ -49,7 +49,7 @@ fn sealed(score: f64, low: f64) -> Option<Outcome> {
 fn refit(blobs: &BlobStore, content: &[u8]) -> Option<Outcome> {
     let digest = blobs.put(content).unwrap();
     let artifacts = vec![Artifact { name: "model.joblib".into(), digest }];
-    Some(Outcome::Done(Measures { artifacts, ..Measures::default() }))
+    Some(Outcome::Done(Measures { artifacts: artifacts.into(), ..Measures::default() }))
 }
 
 /// Goes on with the study: a larger budget, one more experiment with its end.
@@ -173,7 +173,7 @@ fn scores_too_large_to_square_leave_results_that_can_be_read() {
                 Block::FIRST,
                 Some(Outcome::Done(Measures {
                     score: Some(-huge),
-                    folds: folds.to_vec(),
+                    folds: folds.into(),
                     seconds: 0.5,
                     ..Measures::default()
                 })),

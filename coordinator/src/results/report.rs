@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ar_common::ensemble;
 use ar_common::config::describe;
+use ar_common::ensemble;
 use ar_common::{
     Block, Config, Constraints, DataRef, Device, Direction, Measures, Member, Outcome, Rule, StudyId,
     Workload,
@@ -401,7 +401,7 @@ fn study_part(study: &Study) -> StudyPart {
 fn experiment_part(experiment: &Experiment, base: &Config, constraints: &Constraints) -> ExperimentPart {
     let outcome = experiment.outcome();
     let measures = outcome.and_then(Outcome::measures);
-    let weights = measures.map(|m| m.members.as_slice()).unwrap_or_default();
+    let weights = measures.map_or(&[][..], |m| &m.members);
     let weighed = |(i, member): (usize, &Member)| {
         let weight = weights.get(i).copied().unwrap_or(member.weight);
         Member { weight, config: member.config.clone() }
@@ -441,7 +441,7 @@ fn experiment_part(experiment: &Experiment, base: &Config, constraints: &Constra
         device: measures.and_then(|m| m.device.as_deref().cloned()),
         feasible: measures.map(|m| constraints.allow(&[m])),
         mode: experiment.mode.name().to_owned(),
-        why: experiment.reason.clone(),
+        why: experiment.reason.to_string(),
         expected_gain: experiment.expected_gain,
         round: experiment.round,
         attempts: experiment.attempt.0,
@@ -451,7 +451,7 @@ fn experiment_part(experiment: &Experiment, base: &Config, constraints: &Constra
 fn ranked_part(state: &State, study: &Study, base: &Config, ranked: ar_search::Ranked) -> RankedPart {
     let is_first = |e: &&Experiment| e.block == Block::FIRST && e.runs(&ranked.config, &[]);
     let first = state.experiments_of(study).find(is_first);
-    let folds = first.and_then(|e| e.outcome()?.measures()).map(|m| m.folds.as_slice()).unwrap_or_default();
+    let folds = first.and_then(|e| e.outcome()?.measures()).map_or(&[][..], |m| &m.folds);
     RankedPart {
         label: describe(&ranked.config, base),
         config: ranked.config,

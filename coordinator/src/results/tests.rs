@@ -86,7 +86,7 @@ pub(super) fn state(
 
 pub(super) fn done(folds: &[f64]) -> Option<Outcome> {
     let score = Some(folds.iter().sum::<f64>() / folds.len() as f64);
-    Some(Outcome::Done(Measures { score, folds: folds.to_vec(), seconds: 0.5, ..Measures::default() }))
+    Some(Outcome::Done(Measures { score, folds: folds.into(), seconds: 0.5, ..Measures::default() }))
 }
 
 pub(super) fn crashed(reason: &str) -> Option<Outcome> {
@@ -188,7 +188,7 @@ fn the_winner_and_the_sealed_score_are_written_whole() {
                 Block::Sealed,
                 outcome(Measures { sealed: Some(Box::new(sealed)), ..Measures::default() }),
             ),
-            ("tree", Block::Refit, outcome(Measures { artifacts, ..Measures::default() })),
+            ("tree", Block::Refit, outcome(Measures { artifacts: artifacts.into(), ..Measures::default() })),
         ],
         vec![
             Record::SealedOpened { study: study.clone() },
@@ -289,7 +289,7 @@ fn done_on(class: &str, score: f64) -> Option<Outcome> {
     let figures = [("gpu_peak_memory_mb".to_owned(), 2048.0)].into();
     Some(Outcome::Done(Measures {
         score: Some(score),
-        folds: vec![score],
+        folds: [score].into(),
         device: Some(Box::new(device)),
         figures: Some(Box::new(figures)),
         ..Measures::default()

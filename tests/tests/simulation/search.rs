@@ -83,7 +83,8 @@ pub(crate) fn fate(seed: u64, quick: bool, study: &StudyId, config: &Config, blo
     };
     let score = block.counts().then(|| dice.between(0, 1_000) as f64 / 1_000.0);
     let folds = score.map_or_else(Vec::new, |score| vec![score; FOLDS]);
-    let measures = Measures { score, folds, seconds: ms as f64 / 1_000.0, ..Measures::default() };
+    let measures =
+        Measures { score, folds: folds.into(), seconds: ms as f64 / 1_000.0, ..Measures::default() };
     let fate = |outcome| Fate { matrix: None, ms: Some(ms), outcome };
     match dice.between(0, 12) {
         0 => fate(Outcome::Crashed { reason: "ValueError".into() }),

@@ -405,7 +405,7 @@ impl Attempt {
                 summary.figures.retain(|name, _| !gpu::FIGURES.contains(&name.as_str()));
                 Outcome::Done(Measures {
                     score: Some(summary.score),
-                    folds: vec![summary.score],
+                    folds: [summary.score].into(),
                     seconds,
                     peak_memory: Some(self.peak_memory).filter(|peak| *peak > 0),
                     course: course(self.began, self.curve, (seconds, &summary.figures)),

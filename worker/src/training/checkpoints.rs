@@ -60,7 +60,10 @@ pub(super) async fn keep(grant: &Grant, surroundings: &Surroundings, outcome: Ou
         Err(error) => Err(error.to_string()),
     });
     match left.await.unwrap_or_else(|error| Err(error.to_string())) {
-        Ok(Some(digest)) => measures.artifacts.push(Artifact { name: CHECKPOINT.to_owned(), digest }),
+        Ok(Some(digest)) => {
+            let checkpoint = Artifact { name: CHECKPOINT.to_owned(), digest };
+            measures.artifacts = [&measures.artifacts[..], &[checkpoint]].concat().into();
+        }
         Ok(None) => tracing::info!("a run left nothing at $CHECKPOINT_OUT that another could start from"),
         Err(why) => tracing::warn!(why, "a checkpoint is not kept"),
     }

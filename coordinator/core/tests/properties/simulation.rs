@@ -262,7 +262,7 @@ impl Simulation {
         };
         let weights = vec![1; held.grant.members.len()];
         let outcome = match outcome {
-            Outcome::Done(measures) => Outcome::Done(Measures { members: weights, ..measures }),
+            Outcome::Done(measures) => Outcome::Done(Measures { members: weights.into(), ..measures }),
             other => other,
         };
         self.workers[at].keep(lease, outcome.clone());

@@ -8,7 +8,7 @@ use crate::support::{Worker, World, config, cv, done, planned, training};
 
 fn left(score: f64, model: &[u8]) -> Outcome {
     let Outcome::Done(mut measures) = done(score) else { panic!("it is done") };
-    measures.artifacts.push(Artifact { name: CHECKPOINT.into(), digest: Digest::of(model) });
+    measures.artifacts = [Artifact { name: CHECKPOINT.into(), digest: Digest::of(model) }].into();
     Outcome::Done(measures)
 }
 

@@ -17,7 +17,7 @@ fn ensemble(weights: [u32; 3]) -> PlannedExperiment {
 
 fn weighed(score: f64, weights: &[u32]) -> Outcome {
     match done(score) {
-        Outcome::Done(measures) => Outcome::Done(Measures { members: weights.to_vec(), ..measures }),
+        Outcome::Done(measures) => Outcome::Done(Measures { members: weights.into(), ..measures }),
         other => other,
     }
 }
@@ -99,7 +99,7 @@ fn one_that_won_is_scored_on_the_sealed_rows_and_fitted_not_the_base() {
     let refit = worker.lease_of(3);
     let grant = worker.held[&refit].grant.clone();
     assert_eq!((grant.block, &grant.members), (Block::Refit, &members([2, 1, 1])));
-    let fitted = Outcome::Done(Measures { members: vec![2, 1, 1], ..Measures::default() });
+    let fitted = Outcome::Done(Measures { members: [2, 1, 1].into(), ..Measures::default() });
     assert_eq!(kinds(&worker.complete(&mut world, refit, fitted)), ["Done", "Finished"]);
     assert_eq!(world.finish_of(&study), Some(Finish::Concluded));
 }

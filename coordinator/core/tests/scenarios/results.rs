@@ -114,7 +114,7 @@ fn a_result_for_what_was_never_planned_or_never_granted_is_refused() {
 fn a_number_that_cannot_be_true_is_an_outcome_with_a_reason_and_never_a_score() {
     let measured = |change: fn(&mut Measures)| {
         let mut measures =
-            Measures { score: Some(0.8), folds: vec![0.8; 5], seconds: 2.0, ..Measures::default() };
+            Measures { score: Some(0.8), folds: [0.8; 5].into(), seconds: 2.0, ..Measures::default() };
         change(&mut measures);
         Outcome::Done(measures)
     };

@@ -108,5 +108,5 @@ pub(crate) fn quick(score: f64) -> Outcome {
 }
 
 fn measured(score: f64, seconds: f64) -> Outcome {
-    Outcome::Done(Measures { score: Some(score), folds: vec![score; 5], seconds, ..Measures::default() })
+    Outcome::Done(Measures { score: Some(score), folds: [score; 5].into(), seconds, ..Measures::default() })
 }

@@ -54,7 +54,7 @@ impl Truth {
     }
 
     fn of(&self, config: &Config) -> f64 {
-        let options: Vec<usize> = config.options().map(|name| index(name)).collect();
+        let options: Vec<usize> = config.options().map(index).collect();
         let main: f64 = options.iter().zip(&self.main).map(|(o, effects)| effects[*o]).sum();
         let pair = |(slots, effect): &([(usize, usize); 2], f64)| {
             if slots.iter().all(|(d, o)| options[*d] == *o) { *effect } else { 0.0 }

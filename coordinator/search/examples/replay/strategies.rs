@@ -131,7 +131,7 @@ pub fn outcome(folds: Option<&[f64]>) -> Outcome {
     match folds {
         Some(folds) => Outcome::Done(Measures {
             score: Some(mean(folds)),
-            folds: folds.to_vec(),
+            folds: folds.into(),
             seconds: 1.0,
             ..Measures::default()
         }),

@@ -73,13 +73,13 @@ pub(crate) fn accuracy() -> Metric {
 
 pub(crate) fn done(folds: Vec<f64>) -> Outcome {
     let score = Some(folds.iter().sum::<f64>() / folds.len() as f64);
-    Outcome::Done(Measures { score, folds, seconds: 1.0, ..Measures::default() })
+    Outcome::Done(Measures { score, folds: folds.into(), seconds: 1.0, ..Measures::default() })
 }
 
 /// An outcome of an ensemble with these weights; of anything else if there are none.
 pub(crate) fn weighed(outcome: Outcome, weights: Vec<u32>) -> Outcome {
     match outcome {
-        Outcome::Done(measures) => Outcome::Done(Measures { members: weights, ..measures }),
+        Outcome::Done(measures) => Outcome::Done(Measures { members: weights.into(), ..measures }),
         other => other,
     }
 }

@@ -89,7 +89,7 @@ fn the_incumbent_of_drawn_configurations_is_the_best_complete_score_so_far() {
         let complete = lab.history.iter().filter_map(|o| o.outcome.as_ref()?.measures());
         let best = complete.max_by(|a, b| a.score.unwrap().total_cmp(&b.score.unwrap()));
         if let Some(race) = &suggestions[0].race {
-            assert_eq!(Some(&race.incumbent), best.map(|m| &m.folds));
+            assert_eq!(Some(&*race.incumbent), best.map(|m| &*m.folds));
         }
         lab.start(suggestions.clone());
         let folds = folds(&suggestions[0].config, Block::FIRST, 7);

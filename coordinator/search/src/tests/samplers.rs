@@ -109,7 +109,8 @@ fn tpe_learns_which_options_are_good() {
 fn late_distance(sampler: Sampler) -> f64 {
     let space = numbers();
     let away = |config: &Config| {
-        let depth = space.dimension("depth").unwrap().option(config.get("depth").unwrap()).unwrap().value.unwrap();
+        let depth =
+            space.dimension("depth").unwrap().option(config.get("depth").unwrap()).unwrap().value.unwrap();
         (depth - 7.0).abs()
     };
     let mut sum = 0.0;

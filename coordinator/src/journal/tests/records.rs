@@ -117,7 +117,7 @@ fn limits() -> Limits {
 fn measures() -> Measures {
     Measures {
         score: Some(0.8125),
-        folds: vec![0.75, 0.875, -1e-300],
+        folds: [0.75, 0.875, -1e-300].into(),
         seconds: 0.023,
         predict_seconds: Some(0.002),
         peak_memory: Some(123_456_789),
@@ -130,8 +130,8 @@ fn measures() -> Measures {
             level: 0.95,
             rows: 200,
         })),
-        artifacts: vec![Artifact { name: "model.bin".into(), digest: Digest::of(b"model") }],
-        members: Vec::new(),
+        artifacts: [Artifact { name: "model.bin".into(), digest: Digest::of(b"model") }].into(),
+        members: [].into(),
         ..Measures::default()
     }
 }
@@ -207,7 +207,7 @@ fn recalled() -> Vec<Experiment> {
         newest_lease: Some(LEASE),
         losses_running: 1,
         status,
-        members: Vec::new(),
+        members: [].into(),
         race: None,
         expected_gain: Some(0.25),
     })

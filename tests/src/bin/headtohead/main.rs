@@ -170,7 +170,7 @@ fn ours(script: &Script, seed: u64, runs: u32, tell: impl Fn(&Config, Option<f64
         let outcome = match score {
             Some(score) => Outcome::Done(Measures {
                 score: Some(score),
-                folds: vec![score],
+                folds: [score].into(),
                 seconds: 1.0,
                 ..Measures::default()
             }),

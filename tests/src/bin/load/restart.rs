@@ -73,7 +73,7 @@ async fn write(folder: &std::path::Path, experiments: u64) -> Result<u64, Failur
         let score = n as f64;
         let outcome = Outcome::Done(Measures {
             score: Some(score),
-            folds: vec![score],
+            folds: [score].into(),
             seconds: 1.0,
             ..Measures::default()
         });

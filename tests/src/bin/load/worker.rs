@@ -209,7 +209,7 @@ impl Worker {
         let score = lease.experiment.0 as f64;
         let outcome = Outcome::Done(Measures {
             score: Some(score),
-            folds: vec![score],
+            folds: [score].into(),
             seconds: if let Pace::Runs(takes) = self.pace { takes.as_secs_f64() } else { 1e-6 },
             ..Measures::default()
         });

@@ -156,7 +156,12 @@ pub(crate) fn race(incumbent: &[f64]) -> Option<Box<Race>> {
 }
 
 pub(crate) fn done(score: f64) -> Outcome {
-    Outcome::Done(Measures { score: Some(score), folds: vec![score; 3], seconds: 0.5, ..Measures::default() })
+    Outcome::Done(Measures {
+        score: Some(score),
+        folds: [score; 3].into(),
+        seconds: 0.5,
+        ..Measures::default()
+    })
 }
 
 pub(crate) fn crashed() -> Outcome {
