@@ -8,6 +8,7 @@ mod cache;
 pub mod cli;
 mod connection;
 pub mod environment;
+mod folder;
 mod gpu;
 pub mod hardware;
 pub mod output;
