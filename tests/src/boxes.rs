@@ -246,10 +246,15 @@ impl Machine {
         }
     }
 
+    /// Whether a program in the background has not ended.
+    pub fn runs(&self, name: &str) -> bool {
+        self.jobs.iter().any(|job| job.name == name && processes::is_alive(job.pid))
+    }
+
     fn has_said(&self, name: &str, wanted: &str) -> bool {
-        let lives = self.jobs.iter().any(|job| job.name == name && processes::is_alive(job.pid));
+        let runs = self.runs(name);
         let log = self.log(name);
-        assert!(lives, "{}: {name} has ended: {log}", self.name);
+        assert!(runs, "{}: {name} has ended: {log}", self.name);
         log.contains(wanted)
     }
 

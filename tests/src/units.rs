@@ -17,6 +17,8 @@ use crate::run::Running;
 
 /// How long anything here may take.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How often it is looked whether a program that says nothing lives.
+const LOOK: Duration = Duration::from_millis(100);
 /// What systemd gives to a service.
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -38,7 +40,6 @@ impl Manager {
 
     fn at(path: PathBuf) -> Self {
         let socket = UnixDatagram::bind(&path).expect("a socket");
-        socket.set_read_timeout(Some(PATIENCE)).expect("a time that is not zero");
         Self { path, socket }
     }
 
@@ -56,9 +57,14 @@ impl Manager {
     /// # Panics
     /// When none comes in time.
     pub fn heard(&self) -> String {
+        self.heard_within(PATIENCE).expect("it says something in time")
+    }
+
+    fn heard_within(&self, limit: Duration) -> Option<String> {
+        self.socket.set_read_timeout(Some(limit)).expect("a time that is not zero");
         let mut buffer = [0; 4096];
-        let length = self.socket.recv(&mut buffer).expect("it says something in time");
-        String::from_utf8_lossy(&buffer[..length]).into_owned()
+        let length = self.socket.recv(&mut buffer).ok()?;
+        Some(String::from_utf8_lossy(&buffer[..length]).into_owned())
     }
 
     /// All messages up to the one that has this.
@@ -132,6 +138,8 @@ fn start(on: &mut Machine, unit: &str) {
             one("ExecStart"),
         ),
     );
-    manager.until("READY=1\n");
+    while !manager.heard_within(LOOK).is_some_and(|heard| heard.contains("READY=1\n")) {
+        assert!(on.runs(unit), "{unit} has ended: {}", on.log(unit));
+    }
     let _ = fs::remove_file(&manager.path);
 }
