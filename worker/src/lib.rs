@@ -5,8 +5,10 @@
 
 mod attempt;
 mod cache;
+mod capacity;
 pub mod cli;
 mod connection;
+mod disk;
 pub mod environment;
 mod gpu;
 pub mod hardware;

@@ -18,7 +18,9 @@ use tokio::sync::{mpsc, watch};
 
 use crate::attempt::{self, StopOrder, Surroundings};
 use crate::cache::{self, Source};
+use crate::capacity::Capacity;
 use crate::connection::{self, Event, Line};
+use crate::disk::Disk;
 use crate::gpu::{self, Gpus, TooFewGpus};
 use crate::spool::Spool;
 use crate::study::{Preparing, Runner, Study};
@@ -28,8 +30,11 @@ use crate::{environment, hardware, process, training};
 /// Share of the machine's memory that attempts may take together.
 const MEMORY_SHARE: f64 = 0.8;
 
-/// Folder of the attempts' own folders.
+/// Folders in its own: of the attempts, of results, of blobs, of studies.
 const ATTEMPTS: &str = "attempts";
+pub(crate) const SPOOL: &str = "spool";
+pub(crate) const BLOBS: &str = "blobs";
+pub(crate) const STUDIES: &str = "studies";
 
 /// After how long a result is offered again whose files could not be handed over.
 const OFFER_AGAIN: Duration = Duration::from_secs(5);
@@ -57,6 +62,9 @@ pub struct WorkerConfig {
     pub folder: PathBuf,
     /// Most bytes of files that can be had again, beside those that are needed; by the size of the disk if absent.
     pub cache_size: Option<u64>,
+    /// Least bytes that must be free on each disk under the folder, or nothing more is taken; 0 for none, by the size of the disk if
+    /// absent.
+    pub min_free: Option<u64>,
     /// Folder where environments are kept; the user's cache folder if absent.
     pub cache: Option<PathBuf>,
     /// The user's own interpreter.
@@ -181,8 +189,8 @@ impl Shell {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(folder_error(error)),
             _ => {}
         }
-        let (spool, spooled) = Spool::open(&config.folder.join("spool")).map_err(folder_error)?;
-        let blobs = BlobStore::open(&config.folder.join("blobs"))?;
+        let (spool, spooled) = Spool::open(&config.folder.join(SPOOL)).map_err(folder_error)?;
+        let blobs = BlobStore::open(&config.folder.join(BLOBS))?;
         let limit = config.cache_size.unwrap_or_else(|| Cache::usual(&blobs));
         let cache = Cache::new(blobs, limit);
         let results = spooled.iter().map(|entry| (entry.lease, cache::pin_results(&cache, &entry.outcome)));
@@ -201,12 +209,13 @@ impl Shell {
         let (inputs, receiver) = mpsc::unbounded_channel();
         // What runs unpinned on a machine with a GPU may have used it, or not.
         let class = (found.devices.is_empty() && !found.others).then(|| hardware.cpu.clone());
+        let capacity = Capacity::new(slots, inputs.clone());
+        Disk::watch(&config.folder, config.min_free, &cache, &capacity);
         let gpus = Gpus::new(gpu::Setup {
             devices: found.devices,
             each: each as usize,
             class,
-            slots,
-            inputs: inputs.clone(),
+            capacity,
             leave: config.leave.clone(),
         });
         let identity = Identity {
@@ -239,6 +248,10 @@ impl Shell {
     }
 
     async fn serve(mut self, mut inputs: mpsc::UnboundedReceiver<Input>) -> Result<(), WorkerError> {
+        // What is known before it comes is in its Hello.
+        while let Ok(input) = inputs.try_recv() {
+            self.step(input);
+        }
         let mut events = connection::keep_open(&self.config.coordinator, self.config.token.clone())?;
         let mut leave = self.config.leave.clone();
         let mut leaving = false;
@@ -429,7 +442,7 @@ impl Shell {
 
     fn prepare(&self, study: StudyId, tree: ar_common::Digest) {
         let inputs = self.inputs.clone();
-        let folder = self.config.folder.join("studies").join(study.short());
+        let folder = self.config.folder.join(STUDIES).join(study.short());
         let cache = self.config.cache.clone().or_else(environment::default_cache);
         let (source, python) = (self.source(), self.config.python.clone());
         let ready = self.ready.clone();

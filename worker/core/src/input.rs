@@ -107,12 +107,14 @@ pub enum Input {
         /// Which.
         lease: LeaseRef,
     },
-    /// What attempts run on has become less, or is there again: a GPU failed or recovered.
+    /// What attempts need has become less, or is there again: a GPU failed or recovered, the disk got full or was freed.
     Capacity {
         /// How many experiments may run at once from now on; those that run go on.
         slots: u32,
-        /// What happened, one line for a person.
-        why: String,
+        /// What happened, one line for a person; empty if that is known.
+        what: String,
+        /// Why these are fewer than usual, one line for a person; empty if they are not.
+        why_fewer: String,
     },
     /// Finish what fits and leave.
     Drain {

@@ -153,7 +153,8 @@ impl Worker {
         let held = held.chain(running);
         let sent = self.sent.keys().map(|lease| (*lease, LeaseStage::Uploading));
         let leases = held.chain(sent).map(|(lease, stage)| HeldLease { lease, stage }).collect();
-        WorkerFrame::Heartbeat { leases, draining: false, slots: Some(self.slots), notice: String::new() }
+        let (notice, why_fewer) = Default::default();
+        WorkerFrame::Heartbeat { leases, draining: false, slots: Some(self.slots), notice, why_fewer }
     }
 
     fn take(&mut self, frames: Vec<CoordinatorFrame>) -> Vec<WorkerFrame> {

@@ -23,10 +23,8 @@ impl Shell {
         let stage = |wanted| self.held.values().filter(|stage| **stage == wanted).count();
         let held = (stage(LeaseStage::Running), stage(LeaseStage::Queued), stage(LeaseStage::Uploading));
         assert!(self.processes.len() <= self.slots as usize, "more processes than slots");
-        assert!(
-            held.1 == 0 || held.0 >= self.slots as usize || self.exited,
-            "one waits while a slot is free"
-        );
+        assert!(held.1 == 0 || held.0 >= self.left as usize || self.exited, "one waits while a slot is free");
+        assert!(held.1 == 0 || self.left > 0, "one waits where nothing can run");
         // While an end is being looked at, what was called off still counts here.
         if !ends {
             assert_eq!(self.worker.counts(), held);
