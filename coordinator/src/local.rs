@@ -159,6 +159,7 @@ pub async fn worker(args: WorkerArgs) -> Result<(), Box<dyn std::error::Error>> 
         cache_size: None,
         // Its user is there and hears of a full disk by the end of the run, which goes on with the same command.
         min_free: Some(0),
+        keep_warm: ar_worker::KEEP_WARM,
         cache: None,
         python: args.python,
         keep_failed: args.keep_failed,

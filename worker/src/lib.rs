@@ -10,6 +10,7 @@ pub mod cli;
 mod connection;
 mod disk;
 pub mod environment;
+mod forks;
 mod gpu;
 pub mod hardware;
 pub mod output;
@@ -24,6 +25,6 @@ mod traces;
 mod training;
 
 pub use gpu::{LIBRARY as NVML_LIBRARY, TooFewGpus, training_slots};
-pub use session::{WorkerConfig, WorkerError, run};
+pub use session::{KEEP_WARM, WorkerConfig, WorkerError, run};
 pub use supervise::supervise;
 pub use training::{JOB, Job};

@@ -45,6 +45,10 @@ const LEAVE: Duration = Duration::from_secs(15);
 /// How long what cannot be written, because the disk is full, is tried again before the worker gives up.
 pub(crate) const FULL_PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long the Python of a table's study stays in memory without an attempt, unless somebody wants it otherwise: it starts anew in a
+/// second or two.
+pub const KEEP_WARM: Duration = Duration::from_secs(600);
+
 /// How a worker is set up.
 #[derive(Debug, Clone)]
 pub struct WorkerConfig {
@@ -73,6 +77,8 @@ pub struct WorkerConfig {
     pub supervisor: Vec<OsString>,
     /// Folder to which those of failed runs of training scripts are moved; they are removed if absent.
     pub keep_failed: Option<PathBuf>,
+    /// How long the Python of a table's study stays in memory without an attempt.
+    pub keep_warm: Duration,
     /// What is said of it to studies that ask for it, by name.
     pub labels: BTreeMap<String, String>,
     /// Turns true when the worker is to leave; running attempts get [`WorkerConfig::drain_grace`].
@@ -185,9 +191,12 @@ impl Shell {
         let attempts = config.folder.join(ATTEMPTS);
         // What an earlier start left there has no lease any more.
         process::kill_those_in(&attempts);
-        match std::fs::remove_dir_all(&attempts) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(folder_error(error)),
-            _ => {}
+        // What studies need is laid out again when they are prepared.
+        for left in [attempts, config.folder.join(STUDIES)] {
+            match std::fs::remove_dir_all(&left) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(folder_error(error)),
+                _ => {}
+            }
         }
         let (spool, spooled) = Spool::open(&config.folder.join(SPOOL)).map_err(folder_error)?;
         let blobs = BlobStore::open(&config.folder.join(BLOBS))?;
@@ -443,12 +452,15 @@ impl Shell {
     fn prepare(&self, study: StudyId, tree: ar_common::Digest) {
         let inputs = self.inputs.clone();
         let folder = self.config.folder.join(STUDIES).join(study.short());
+        let home = self.config.folder.join("cache");
         let cache = self.config.cache.clone().or_else(environment::default_cache);
         let (source, python) = (self.source(), self.config.python.clone());
+        let warm = self.config.keep_warm;
         let ready = self.ready.clone();
         tokio::spawn(async move {
-            let cache = cache.unwrap_or_else(|| folder.join("cache"));
-            let preparing = Preparing { study: study.clone(), tree, folder, source: &source, cache, python };
+            let cache = cache.unwrap_or(home);
+            let study_id = study.clone();
+            let preparing = Preparing { study: study_id, tree, folder, source: &source, cache, python, warm };
             let progress = |text| {
                 let _ = inputs.send(Input::Preparing { study: study.clone(), text });
             };
