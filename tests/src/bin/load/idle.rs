@@ -1,13 +1,15 @@
 //! What stands still: workers without work, and slots between two runs.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use ar_tests::figures::{Figures, quantile};
 use tokio::sync::watch;
 
 use crate::worker::{Pace, Worker};
-use crate::{Cluster, Failure, cpu};
+use crate::{Cluster, Failure, Way, cpu};
 
 /// How long workers may take to connect.
 const CONNECT: Duration = Duration::from_secs(120);
@@ -24,11 +26,9 @@ pub(crate) async fn waiting(
 ) -> Result<(), Failure> {
     let cluster = Cluster::start().await?;
     let (stop, stopped) = watch::channel(false);
-    let workers = (0..count).map(|n| {
-        let worker = Worker::new(n, 0, Pace::Full, cluster.study.clone());
-        tokio::spawn(worker.run(cluster.dial.clone(), cluster.token.clone(), stopped.clone()))
-    });
-    let workers: Vec<_> = workers.collect();
+    let again = Arc::new(AtomicUsize::new(0));
+    let workers: Vec<_> =
+        (0..count).map(|n| tokio::spawn(stays(n, cluster.way(), stopped.clone(), again.clone()))).collect();
     let began = Instant::now();
     let connected = || async { cluster.handle.ask(|_, live| live.workers.len()).await };
     while connected().await? < count {
@@ -44,6 +44,8 @@ pub(crate) async fn waiting(
         "",
         &[],
     );
+    let came_again = again.load(Ordering::Relaxed);
+    figures.note(&format!("tries that failed until then, and were made again: {came_again}"));
     let before = cpu(Path::new("/proc/self/stat"))?;
     let began = Instant::now();
     tokio::time::sleep(Duration::from_secs(seconds.max(20))).await;
@@ -53,11 +55,31 @@ pub(crate) async fn waiting(
     figures.tell(&figure, used, "cores", goal, &[]);
     let stay = connected().await?;
     figures.tell(&format!("of {count} workers that stay connected"), stay as f64, "", "", &[]);
+    let lost = again.load(Ordering::Relaxed) - came_again;
+    figures.tell(
+        &format!("connections of {count} workers that were lost meanwhile"),
+        lost as f64,
+        "",
+        "",
+        &[],
+    );
     let _ = stop.send(true);
     for worker in workers {
-        worker.await??;
+        worker.await?;
     }
     cluster.end().await
+}
+
+/// A worker that comes again whenever its connection fails, as real ones do.
+async fn stays(n: usize, way: Way, stop: watch::Receiver<bool>, again: Arc<AtomicUsize>) {
+    let Way { dial, token, study } = way;
+    while !*stop.borrow() {
+        let worker = Worker::new(n, 0, Pace::Full, study.clone());
+        if worker.run(dial.clone(), token.clone(), stop.clone()).await.is_err() && !*stop.borrow() {
+            again.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_millis(rand::random_range(50..1_000))).await;
+        }
+    }
 }
 
 /// Runs of a second, as on a GPU: how long a slot waits from the end of one to the grant of the next.

@@ -193,11 +193,23 @@ impl Cluster {
         Ok(Self { handle, dial, token, study, stop, actor, _leadership: leadership, _folder: folder })
     }
 
+    /// How workers get there.
+    fn way(&self) -> Way {
+        Way { dial: self.dial.clone(), token: self.token.clone(), study: self.study.clone() }
+    }
+
     async fn end(self) -> Result<(), Failure> {
         let _ = self.stop.send(true);
         self.handle.stop().await;
         Ok(self.actor.await??)
     }
+}
+
+/// How a worker gets to a cluster, and for what.
+struct Way {
+    dial: Dial,
+    token: Token,
+    study: StudyId,
 }
 
 /// What came of a measurement.
