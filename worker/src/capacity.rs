@@ -68,6 +68,11 @@ impl Capacity {
         let _ = self.inputs.send(Input::Capacity { slots, what, why_fewer });
     }
 
+    /// Whether there is too little of it.
+    pub(crate) fn lacks(&self, need: Need) -> bool {
+        self.limits.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&need)
+    }
+
     /// Whether nobody listens any more.
     pub(crate) fn is_over(&self) -> bool {
         self.inputs.is_closed()
@@ -98,6 +103,7 @@ mod tests {
             set(Need::Gpus, limit(3, "1 GPU is aside"), Some("GPU 2 is lost")),
             said(3, "GPU 2 is lost; 3 experiments at once from now on", "1 GPU is aside")
         );
+        assert!(capacity.lacks(Need::Gpus) && !capacity.lacks(Need::Disk));
         let both = "1 GPU is aside; the disk is full";
         assert_eq!(
             set(Need::Disk, limit(0, "the disk is full"), Some("the disk is full")),

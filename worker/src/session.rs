@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::attempt::{self, StopOrder, Surroundings};
 use crate::cache::{self, Source};
-use crate::capacity::Capacity;
+use crate::capacity::{Capacity, Need};
 use crate::connection::{self, Event, Line};
 use crate::disk::Disk;
 use crate::gpu::{self, Gpus, TooFewGpus};
@@ -137,6 +137,7 @@ struct Shell {
     /// Held for as long as this process uses the folder.
     _lock: Flock<File>,
     memory_per_slot: u64,
+    capacity: Arc<Capacity>,
     gpus: Arc<Gpus>,
     began: Instant,
     spool: Spool,
@@ -215,7 +216,7 @@ impl Shell {
             devices: found.devices,
             each: each as usize,
             class,
-            capacity,
+            capacity: Arc::clone(&capacity),
             leave: config.leave.clone(),
         });
         let identity = Identity {
@@ -229,6 +230,7 @@ impl Shell {
             worker: Worker::new(identity, spooled),
             _lock: lock,
             memory_per_slot,
+            capacity,
             gpus,
             began: Instant::now(),
             spool,
@@ -356,7 +358,7 @@ impl Shell {
             }
             Effect::Spool(entry) => {
                 let (spool, inputs, faults) = (self.spool.clone(), self.inputs.clone(), self.faults.clone());
-                let folder = self.config.folder.clone();
+                let (folder, capacity) = (self.config.folder.clone(), Arc::clone(&self.capacity));
                 self.attempts.remove(&entry.lease);
                 self.results.insert(entry.lease, cache::pin_results(&self.cache, &entry.outcome));
                 tokio::task::spawn_blocking(move || {
@@ -365,6 +367,10 @@ impl Shell {
                     while let Err(error) = spool.keep(&entry) {
                         // A full disk may be freed; the result is offered only once it is durable.
                         tracing::error!(%error, experiment = %entry.lease.experiment, "cannot spool a result; trying again");
+                        if began.elapsed() > FULL_PATIENCE && capacity.lacks(Need::Disk) {
+                            // Nothing new comes, so it is kept in memory, and lost only where the worker's end would lose it anyway.
+                            break;
+                        }
                         if began.elapsed() > FULL_PATIENCE {
                             let _ = faults.send(WorkerError::Full { folder, why: error.to_string() });
                             return;
@@ -478,7 +484,7 @@ impl Shell {
         let (ready, supervisor) = (self.ready.clone(), self.config.supervisor.clone());
         let (leave, faults) = (self.config.leave.clone(), self.faults.clone());
         let kept = self.config.keep_failed.clone().map(|folder| training::Kept { folder, leave });
-        let gpus = Arc::clone(&self.gpus);
+        let (capacity, gpus) = (Arc::clone(&self.capacity), Arc::clone(&self.gpus));
         let source = self.source();
         tokio::spawn(async move {
             let study = ready.lock().await.get(&grant.study).cloned();
@@ -492,6 +498,7 @@ impl Shell {
                         blobs,
                         memory,
                         supervisor,
+                        capacity,
                         gpus,
                         source,
                         kept,
