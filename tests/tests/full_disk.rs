@@ -109,8 +109,9 @@ fn a_worker_that_starts_on_a_full_disk_says_so_and_a_study_that_has_no_other_say
     );
 }
 
-/// A worker with a small disk at this place in its folder, which gets full but for `room` while it runs: it says this in its log, has
-/// nothing any more, stays, and ends the study once there is space. Returns how many runs it began, and how many experiments there are.
+/// A worker with a small disk at this place in its folder, which gets full but for `room` while it runs: it says this in its
+/// log, has nothing any more, stays, and ends the study once there is space. Returns how many runs it began, and how many
+/// experiments there are.
 fn filled_while_it_runs(place: &str, room: u64, said: &str) -> (usize, usize) {
     let home = tempfile::tempdir().unwrap();
     let ran = home.path().join("ran");

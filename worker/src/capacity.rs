@@ -1,5 +1,5 @@
-//! How many attempts may run at once: the least of what each thing allows that attempts need. Each says so here and nowhere
-//! else, so that none overrides another, and the session hears what all of them allow together.
+//! How many attempts may run at once: the least of what each thing allows that attempts need. Each says so here and
+//! nowhere else, so that none overrides another, and the session hears what all of them allow together.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -42,9 +42,9 @@ impl Capacity {
         self.usual
     }
 
-    /// How much one need allows has changed. `limit` looks how much, and finds none where there is enough; it is asked while
-    /// nobody else says anything, so that what was seen last counts. What happened is told to people, unless nothing but the
-    /// figures in the reason has changed.
+    /// How much one need allows has changed. `limit` looks how much, and finds none where there is enough; it is asked
+    /// while nobody else says anything, so that what was seen last counts. What happened is told to people, unless nothing
+    /// but the figures in the reason has changed.
     pub(crate) fn set(&self, need: Need, limit: impl FnOnce() -> Option<Limit>, happened: Option<&str>) {
         let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
         match limit() {
@@ -63,8 +63,8 @@ impl Capacity {
             tracing::warn!(slots, "{what}");
         }
         let what = what.unwrap_or_default();
-        // Still under the lock, so that what is said last is heard last. The session outlives its attempts, unless the process is
-        // ending.
+        // Still under the lock, so that what is said last is heard last. The session outlives its attempts, unless the
+        // process is ending.
         let _ = self.inputs.send(Input::Capacity { slots, what, why_fewer });
     }
 
