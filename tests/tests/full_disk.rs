@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use ar_tests::disk::{SmallDisk, with_mounts};
-use ar_tests::processes::wait_until;
+use ar_tests::processes::{self, wait_until};
 use ar_tests::project::Project;
 use ar_tests::run;
 use ar_tests::service::{Head, SLOW, ended, experiments, submitted};
@@ -107,4 +107,51 @@ fn a_worker_that_starts_on_a_full_disk_says_so_and_a_study_that_has_no_other_say
             all_are_done(&head, &study);
         },
     );
+}
+
+/// A worker with a small disk at this place in its folder, which gets full but for `room` while it runs: it says this in its
+/// log, has nothing any more, stays, and ends the study once there is space. Returns how many runs it began, and how many
+/// experiments there are.
+fn filled_while_it_runs(place: &str, room: u64, said: &str) -> (usize, usize) {
+    let home = tempfile::tempdir().unwrap();
+    let ran = home.path().join("ran");
+    let disk = SmallDisk::mount(&home.path().join("small").join(place), "32m");
+    let head = Head::start(home.path(), &[]);
+    let project = Project::new(&telling(&ran));
+    // Larger than the room that may be left.
+    project.write("data.txt", &"0123456789abcde\n".repeat(1 << 15));
+    let mut small = head.worker("small", &["--slots", "1"]);
+    let study = submitted(&head, &project, &["--budget", "12", "--rounds", "1"]);
+    wait_until("it runs", || begun(&ran, "small") > 2);
+    let full = disk.fill_but(room);
+    let log = || fs::read_to_string(home.path().join("small.log")).unwrap();
+    wait_until("it is full", || log().contains(said));
+    wait_until("nothing is held any more", || {
+        let small = worker(&head, "small");
+        small["slots"] == 0 && small["held"] == 0
+    });
+    assert!(processes::is_alive(small.pid()), "{}", log());
+    let runs = begun(&ran, "small");
+    drop(full);
+    head.until(&study, ended);
+    all_are_done(&head, &study);
+    assert!(begun(&ran, "small") > runs, "it runs again");
+    assert_eq!(small.leave(), Some(0));
+    (begun(&ran, "small"), experiments(&head, &study).len())
+}
+
+#[test]
+fn a_result_that_cannot_be_written_down_is_handed_over_all_the_same() {
+    with_mounts("a_result_that_cannot_be_written_down_is_handed_over_all_the_same", || {
+        let (runs, experiments) = filled_while_it_runs("spool", 0, "cannot spool a result");
+        assert_eq!(runs, experiments, "no run was in vain");
+    });
+}
+
+#[test]
+fn what_finds_no_space_to_begin_is_given_back_and_its_worker_stays() {
+    with_mounts("what_finds_no_space_to_begin_is_given_back_and_its_worker_stays", || {
+        let (runs, experiments) = filled_while_it_runs("", 1 << 17, "it is given back");
+        assert_eq!(runs, experiments, "what was given back had not begun");
+    });
 }

@@ -1,5 +1,5 @@
-//! How many attempts may run at once: the least of what each thing allows that attempts need. Each says so here and nowhere
-//! else, so that none overrides another, and the session hears what all of them allow together.
+//! How many attempts may run at once: the least of what each thing allows that attempts need. Each says so here and
+//! nowhere else, so that none overrides another, and the session hears what all of them allow together.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -42,9 +42,9 @@ impl Capacity {
         self.usual
     }
 
-    /// How much one need allows has changed. `limit` looks how much, and finds none where there is enough; it is asked while
-    /// nobody else says anything, so that what was seen last counts. What happened is told to people, unless nothing but the
-    /// figures in the reason has changed.
+    /// How much one need allows has changed. `limit` looks how much, and finds none where there is enough; it is asked
+    /// while nobody else says anything, so that what was seen last counts. What happened is told to people, unless nothing
+    /// but the figures in the reason has changed.
     pub(crate) fn set(&self, need: Need, limit: impl FnOnce() -> Option<Limit>, happened: Option<&str>) {
         let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
         match limit() {
@@ -63,9 +63,14 @@ impl Capacity {
             tracing::warn!(slots, "{what}");
         }
         let what = what.unwrap_or_default();
-        // Still under the lock, so that what is said last is heard last. The session outlives its attempts, unless the process is
-        // ending.
+        // Still under the lock, so that what is said last is heard last. The session outlives its attempts, unless the
+        // process is ending.
         let _ = self.inputs.send(Input::Capacity { slots, what, why_fewer });
+    }
+
+    /// Whether there is too little of it.
+    pub(crate) fn lacks(&self, need: Need) -> bool {
+        self.limits.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&need)
     }
 
     /// Whether nobody listens any more.
@@ -98,6 +103,7 @@ mod tests {
             set(Need::Gpus, limit(3, "1 GPU is aside"), Some("GPU 2 is lost")),
             said(3, "GPU 2 is lost; 3 experiments at once from now on", "1 GPU is aside")
         );
+        assert!(capacity.lacks(Need::Gpus) && !capacity.lacks(Need::Disk));
         let both = "1 GPU is aside; the disk is full";
         assert_eq!(
             set(Need::Disk, limit(0, "the disk is full"), Some("the disk is full")),

@@ -88,6 +88,11 @@ pub enum Input {
         /// What is missing, and what to do.
         why: String,
     },
+    /// An attempt did not begin: this worker has no space for it, and was told to run nothing.
+    NoSpace {
+        /// Which attempt.
+        lease: LeaseRef,
+    },
     /// An attempt's process is gone, with all its descendants.
     Ended {
         /// Which.
@@ -102,7 +107,7 @@ pub enum Input {
         /// What happened, one line.
         why: String,
     },
-    /// A result is durable in the spool.
+    /// A result is durable in the spool, or cannot be and would be lost if it were not offered.
     Spooled {
         /// Which.
         lease: LeaseRef,

@@ -163,6 +163,14 @@ impl Worker {
         }
     }
 
+    /// An attempt did not begin, for want of space that other workers may have.
+    pub(crate) fn no_space(&mut self, lease: LeaseRef) {
+        let run = self.running.remove(&lease);
+        if run.is_some_and(|run| run.stopping != Some(Stopping::Cancelled)) {
+            self.send(WorkerFrame::Released { leases: vec![lease] });
+        }
+    }
+
     pub(crate) fn ended(&mut self, lease: LeaseRef, outcome: Outcome) {
         let Some(run) = self.running.remove(&lease) else {
             return;

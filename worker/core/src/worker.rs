@@ -170,6 +170,7 @@ impl Worker {
                 }
             }
             Input::Unready { lease, why } => self.unready(lease, why),
+            Input::NoSpace { lease } => self.no_space(lease),
             Input::Ended { lease, outcome } => self.ended(lease, outcome),
             Input::Lost { lease, why } => self.lost(lease, &why, now),
             Input::Spooled { lease } => self.spooled(lease),

@@ -16,7 +16,7 @@ impl Shell {
             Input::Lost { lease, .. } => Some(*lease),
             _ => None,
         };
-        let ends = lost.is_some() || matches!(input, Input::Ended { .. });
+        let ends = lost.is_some() || matches!(input, Input::Ended { .. } | Input::NoSpace { .. });
         for effect in self.worker.step(input, self.now) {
             self.check(lost, effect);
         }

@@ -39,6 +39,8 @@ pub(crate) enum Operation {
     End(Index, Outcome),
     /// It is gone with its server.
     Lost(Index),
+    /// It did not begin: there is no space.
+    NoSpace(Index),
     /// A result has reached the disk.
     Fsync(Index),
     /// So many may run at once from now on, of those that usually may.
@@ -72,6 +74,7 @@ pub(crate) fn operations() -> impl Strategy<Value = Operation> {
         36 => (index(), 0..6_u8).prop_map(|(which, hash)| Operation::Matrix(which, hash)),
         72 => (index(), outcome).prop_map(|(which, outcome)| Operation::End(which, outcome)),
         18 => index().prop_map(Operation::Lost),
+        6 => index().prop_map(Operation::NoSpace),
         72 => index().prop_map(Operation::Fsync),
         12 => (0..4_u32).prop_map(Operation::Capacity),
         36 => prop_oneof![1..3_000_u64, 3_000..70_000_u64].prop_map(Operation::Wait),

@@ -93,7 +93,7 @@ impl Shell {
             }
             // One that leaves may take the loss of its stream for the moment to go.
             Operation::Deposed(which) if self.stream == Stream::Welcomed && !self.draining => {
-                self.deposed(which)
+                self.deposed(which);
             }
             Operation::Prepare(study) => {
                 let study = study_of(*study);
@@ -137,14 +137,8 @@ impl Shell {
                     self.end(lease, outcome.clone());
                 }
             }
-            Operation::Lost(which) => {
-                if let Some(lease) = pick(self.processes.keys(), which) {
-                    self.processes.remove(&lease);
-                    self.met.losses += 1;
-                    self.give(Input::Lost { lease, why: "the server died".into() });
-                    self.is_gone(lease);
-                }
-            }
+            Operation::Lost(which) => self.lost(which),
+            Operation::NoSpace(which) => self.no_space(which),
             Operation::Fsync(which) => {
                 if let Some(lease) = pick(self.writing.keys(), which) {
                     self.fsync(lease);
@@ -152,11 +146,7 @@ impl Shell {
             }
             Operation::Capacity(slots) => self.capacity((*slots).min(self.slots)),
             Operation::Wait(ms) => self.wait(*ms),
-            Operation::Drain(grace_ms) => {
-                self.draining = true;
-                self.gives_back_unheard();
-                self.give(Input::Drain { grace_ms: *grace_ms });
-            }
+            Operation::Drain(grace_ms) => self.drain(*grace_ms),
             Operation::Die => {
                 self.met.deaths += 1;
                 self.start_anew();
@@ -270,6 +260,12 @@ impl Shell {
         assert!(!self.held.contains_key(&lease), "{lease:?} was answered and is still held");
     }
 
+    fn drain(&mut self, grace_ms: u64) {
+        self.draining = true;
+        self.gives_back_unheard();
+        self.give(Input::Drain { grace_ms });
+    }
+
     fn capacity(&mut self, slots: u32) {
         let fewer = slots < std::mem::replace(&mut self.left, slots);
         if fewer {
@@ -295,6 +291,28 @@ impl Shell {
     fn end(&mut self, lease: LeaseRef, outcome: Outcome) {
         self.processes.remove(&lease);
         self.give(Input::Ended { lease, outcome });
+        self.is_gone(lease);
+    }
+
+    fn lost(&mut self, which: &Index) {
+        if let Some(lease) = pick(self.processes.keys(), which) {
+            self.processes.remove(&lease);
+            self.met.losses += 1;
+            self.give(Input::Lost { lease, why: "the server died".into() });
+            self.is_gone(lease);
+        }
+    }
+
+    /// It is given back; where nobody hears that, the next Hello does not list it.
+    fn no_space(&mut self, which: &Index) {
+        let Some(lease) = pick(self.processes.keys(), which) else {
+            return;
+        };
+        self.processes.remove(&lease);
+        if self.stream != Stream::Welcomed {
+            self.held.remove(&lease);
+        }
+        self.give(Input::NoSpace { lease });
         self.is_gone(lease);
     }
 
@@ -397,8 +415,7 @@ impl Shell {
         if self.exited {
             return;
         }
-        self.draining = true;
-        self.give(Input::Drain { grace_ms: 1_000 });
+        self.drain(1_000);
         if !self.exited {
             self.wait(1_000 + GRACE);
             self.settle_if_here();

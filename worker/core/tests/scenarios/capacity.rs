@@ -1,6 +1,6 @@
 //! GPUs that fail and recover, a disk that gets full: how many attempts run at once follows.
 
-use ar_common::frames::{LeaseStage, WorkerFrame};
+use ar_common::frames::{CoordinatorFrame, LeaseStage, WorkerFrame};
 use ar_worker_core::{Effect, Input};
 
 use crate::support::*;
@@ -54,6 +54,17 @@ fn without_slots_nothing_runs_until_one_is_back() {
         matches!(&effects[..], [Effect::Send(WorkerFrame::Heartbeat { why_fewer, .. })] if why_fewer.is_empty())
     );
     assert!(bench.grant(5).contains(&Effect::Run(grant(5))));
+}
+
+#[test]
+fn what_finds_no_space_to_begin_goes_back_and_what_was_called_off_does_not() {
+    let mut bench = Bench::running(&[1, 2]);
+    bench.give(capacity(0));
+    assert_eq!(bench.give(Input::NoSpace { lease: lease(1) }), vec![released(&[1])]);
+    assert_eq!(bench.give(Input::NoSpace { lease: lease(1) }), vec![], "once");
+    bench.hear(CoordinatorFrame::Cancel { lease: lease(2), why: "time is over".into() });
+    assert_eq!(bench.give(Input::NoSpace { lease: lease(2) }), vec![]);
+    assert_eq!(bench.worker.counts(), (0, 0, 0));
 }
 
 #[test]
