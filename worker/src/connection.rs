@@ -89,7 +89,10 @@ async fn stream(
     if events.send(Event::Up(line)).await.is_err() {
         return Ok(());
     }
-    let ended = read(client.session(request).await?.into_inner(), events).await;
+    let ended = match client.session(request).await {
+        Ok(response) => read(response.into_inner(), events).await,
+        Err(status) => Err(status),
+    };
     let _ = events.send(Event::Down).await;
     ended
 }
