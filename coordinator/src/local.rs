@@ -126,7 +126,9 @@ impl RunningWorker {
 /// The exit code by which the hidden `worker` command says what kind of error ended it.
 pub fn exit_of(error: &(dyn std::error::Error + 'static)) -> Exit {
     match error.downcast_ref() {
-        Some(WorkerError::Folder { .. } | WorkerError::Full { .. }) => Exit::Store,
+        Some(WorkerError::Folder { .. } | WorkerError::InUse { .. } | WorkerError::Full { .. }) => {
+            Exit::Store
+        }
         _ => Exit::Internal,
     }
 }

@@ -3,18 +3,8 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use ar_tests::{run, store};
-use ar_worker::environment;
+use ar_tests::{python, run, store};
 use serde_json::Value;
-
-/// The interpreter of the environment that the program made.
-fn python() -> PathBuf {
-    let cache = environment::default_cache().expect("there is a cache folder");
-    let request =
-        environment::Request { lock: ar_runner::REQUIREMENTS, complete: true, cache: &cache, python: None };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(environment::ensure(&request, |_| {})).unwrap().python
-}
 
 fn results_folder(out: &Path) -> PathBuf {
     let folders = std::fs::read_dir(out).unwrap().flatten().map(|entry| entry.path());
@@ -87,8 +77,11 @@ fn an_ensemble_that_wins_is_handed_over_as_one_model_and_one_file() {
     assert!(hopes[0].is_none() && hopes.iter().flatten().any(|gain| *gain > 0.0), "{hopes:?}");
 
     let best = results_folder(&out).join("best");
-    let repeated =
-        std::process::Command::new(python()).arg(best.join("pipeline.py")).arg(input).output().unwrap();
+    let repeated = std::process::Command::new(python::of_studies())
+        .arg(best.join("pipeline.py"))
+        .arg(input)
+        .output()
+        .unwrap();
     let printed = run::stdout(&repeated);
     let again: f64 = printed.split([' ', ',']).nth(1).and_then(|score| score.parse().ok()).expect(&printed);
     let weighed = ensembles(&results)[0];

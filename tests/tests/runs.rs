@@ -2,24 +2,14 @@
 
 use std::path::Path;
 
-use ar_tests::processes;
 use ar_tests::run::{self, Running, is_experiment};
 use ar_tests::store;
-use ar_worker::environment;
+use ar_tests::{processes, python};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
 fn heart() -> String {
     run::example("heart-statlog.csv").to_str().unwrap().to_owned()
-}
-
-/// The interpreter of the environment that the program made.
-fn python() -> std::path::PathBuf {
-    let cache = environment::default_cache().expect("there is a cache folder");
-    let request =
-        environment::Request { lock: ar_runner::REQUIREMENTS, complete: true, cache: &cache, python: None };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(environment::ensure(&request, |_| {})).unwrap().python
 }
 
 /// The one results folder below `out`.
@@ -71,8 +61,11 @@ fn a_run_ends_with_a_verdict_a_model_and_predictions() {
     assert!(predictions.starts_with("prediction"), "{predictions}");
     assert_eq!(predictions.lines().count(), 271);
 
-    let repeated =
-        std::process::Command::new(python()).arg(best.join("pipeline.py")).arg(&heart).output().unwrap();
+    let repeated = std::process::Command::new(python::of_studies())
+        .arg(best.join("pipeline.py"))
+        .arg(&heart)
+        .output()
+        .unwrap();
     let printed = run::stdout(&repeated);
     let again: f64 = printed.split([' ', ',']).nth(1).and_then(|score| score.parse().ok()).expect(&printed);
     let winner = &results["verdict"]["winner"];

@@ -1,62 +1,15 @@
 //! What the service manager (systemd) hears of both programs, over a real socket; and their logs, which it keeps.
 
 use std::fs;
-use std::os::unix::net::UnixDatagram;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ar_tests::etcd::Nodes;
 use ar_tests::run::{self, Running};
+use ar_tests::units::Manager;
 use ar_tests::{processes, service};
 use nix::sys::signal::Signal;
-
-/// How long anything here may take.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// What stands in the place of systemd.
-struct Manager {
-    path: PathBuf,
-    socket: UnixDatagram,
-}
-
-impl Manager {
-    fn new(folder: &Path) -> Self {
-        let path = folder.join("notify");
-        let socket = UnixDatagram::bind(&path).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        Self { path, socket }
-    }
-
-    /// A program under it, which takes one for dead that says nothing for so long.
-    fn start(&self, mut command: Command, watchdog: Option<Duration>) -> Running {
-        command.env("NOTIFY_SOCKET", &self.path);
-        if let Some(limit) = watchdog {
-            command.env("WATCHDOG_USEC", limit.as_micros().to_string());
-        }
-        Running::spawn(command)
-    }
-
-    /// The next message.
-    fn heard(&self) -> String {
-        let mut buffer = [0; 4096];
-        let length = self.socket.recv(&mut buffer).expect("it says something in time");
-        String::from_utf8(buffer[..length].to_vec()).unwrap()
-    }
-
-    /// All messages up to the one that has this.
-    fn until(&self, wanted: &str) -> Vec<String> {
-        let mut all: Vec<String> = Vec::new();
-        let began = Instant::now();
-        loop {
-            all.push(self.heard());
-            assert!(began.elapsed() < PATIENCE, "it never says {wanted:?}: {:?}", all.last());
-            if all.last().unwrap().contains(wanted) {
-                return all;
-            }
-        }
-    }
-}
 
 fn serve(folder: &Path, more: &[&str]) -> Command {
     let out = folder.join("out");

@@ -2,15 +2,11 @@
 
 use std::process::Command;
 
-use ar_tests::run;
-use ar_worker::environment::{self, Request};
+use ar_tests::{python, run};
 
 fn python() -> std::path::PathBuf {
-    let cache = environment::default_cache().expect("there is a cache folder");
     let lock = std::fs::read_to_string(run::root().join("examples/train-cpu/requirements.txt")).unwrap();
-    let request = Request { lock: &lock, complete: false, cache: &cache, python: None };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(environment::ensure(&request, |_| {})).unwrap().python
+    python::ensure(&lock, false)
 }
 
 #[test]

@@ -10,7 +10,7 @@ use ar_proto::v1::coordinator_client::CoordinatorClient;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Channel, Endpoint, Uri};
 
 use crate::session::WorkerError;
 use crate::traces::{self, Contexts};
@@ -90,7 +90,7 @@ async fn stream(
         return Ok(());
     }
     let ended = match client.session(request).await {
-        Ok(response) => read(response.into_inner(), events).await,
+        Ok(response) => read(response.into_inner(), endpoint.uri(), events).await,
         Err(status) => Err(status),
     };
     let _ = events.send(Event::Down).await;
@@ -99,6 +99,7 @@ async fn stream(
 
 async fn read(
     mut inbound: tonic::Streaming<ar_proto::v1::CoordinatorMessage>,
+    coordinator: &Uri,
     events: &mpsc::Sender<Event>,
 ) -> Result<(), tonic::Status> {
     let mut welcomed = false;
@@ -108,6 +109,9 @@ async fn read(
                 let contexts = traces::contexts(&message);
                 let (epoch, frames) = ar_proto::read_coordinator_message(message)
                     .map_err(|error| tonic::Status::invalid_argument(error.to_string()))?;
+                if !welcomed {
+                    tracing::info!(%coordinator, epoch = epoch.0, "joined");
+                }
                 welcomed = true;
                 if events.send(Event::Frames(epoch, frames, contexts)).await.is_err() {
                     return Ok(());

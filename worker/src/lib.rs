@@ -10,6 +10,7 @@ pub mod cli;
 mod connection;
 mod disk;
 pub mod environment;
+mod folder;
 mod forks;
 mod gpu;
 pub mod hardware;

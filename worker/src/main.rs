@@ -42,7 +42,7 @@ fn told(text: &str, code: u8) -> ExitCode {
 
 fn code(error: &(dyn std::error::Error + 'static)) -> u8 {
     match error.downcast_ref() {
-        Some(WorkerError::Folder { .. } | WorkerError::Full { .. }) => 3,
+        Some(WorkerError::Folder { .. } | WorkerError::InUse { .. } | WorkerError::Full { .. }) => 3,
         Some(WorkerError::Blobs(_)) => 70,
         Some(_) => 2,
         None if error.is::<ar_net::TokenError>() => 2,

@@ -100,17 +100,8 @@ impl Access {
     /// # Errors
     /// When a file cannot be read or made, others may read it, or it holds no token.
     pub fn open(folder: &Path) -> Result<Self, TokenError> {
-        let io = |path: &Path| {
-            let path = path.to_owned();
-            move |source| TokenError::Io { path, source }
-        };
         if !folder.exists() {
-            for role in Role::ALL {
-                let of_role = folder.join(role.name());
-                durable::private_folder(folder).map_err(io(folder))?;
-                durable::private_folder(&of_role).map_err(io(&of_role))?;
-                Token::load_or_create(&of_role.join(FIRST))?;
-            }
+            make(folder)?;
         }
         let known = Known { read: Instant::now(), tokens: read(folder)? };
         Ok(Self { folder: folder.into(), known: Arc::new(Mutex::new(known)) })
@@ -163,6 +154,26 @@ impl Access {
     }
 }
 
+/// Makes the folder with its first tokens, at once: of several coordinators that share it and come together one makes it, and
+/// what somebody has read of it stays true.
+fn make(folder: &Path) -> Result<(), TokenError> {
+    let io = |source| TokenError::Io { path: folder.to_owned(), source };
+    let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(parent).map_err(io)?;
+    // Only this user may enter it.
+    let made = tempfile::Builder::new().prefix(".tokens-").tempdir_in(parent).map_err(io)?;
+    for role in Role::ALL {
+        let of_role = made.path().join(role.name());
+        durable::private_folder(&of_role).map_err(io)?;
+        Token::create(&of_role.join(FIRST))?;
+    }
+    match fs::rename(made.path(), folder) {
+        Ok(()) => durable::sync_folder(parent).map_err(io),
+        Err(_) if folder.exists() => Ok(()),
+        Err(source) => Err(io(source)),
+    }
+}
+
 fn read(folder: &Path) -> Result<HashMap<[u8; 32], Entry>, TokenError> {
     let mut tokens: HashMap<[u8; 32], Entry> = HashMap::new();
     for role in Role::ALL {
@@ -210,6 +221,25 @@ mod tests {
         assert_eq!(access.check(Role::Worker, None, now), Err(Denied::None("worker")));
         assert_eq!(access.check_any(Some(&worker), now), Ok(()));
         assert!(access.check_any(Some("Bearer x"), now).is_err());
+    }
+
+    #[test]
+    fn of_many_that_make_the_folder_at_once_all_have_the_same_tokens() {
+        for _ in 0..20 {
+            let folder = tempfile::tempdir().unwrap();
+            let begin = std::sync::Barrier::new(4);
+            let open = || {
+                begin.wait();
+                let access = Access::open(&folder.path().join("tokens")).unwrap();
+                (header(&access, Role::Worker), header(&access, Role::Submit))
+            };
+            let each: Vec<_> = std::thread::scope(|scope| {
+                let all: Vec<_> = (0..4).map(|_| scope.spawn(open)).collect();
+                all.into_iter().map(|one| one.join().unwrap()).collect()
+            });
+            assert!(each.iter().all(|tokens| *tokens == each[0]), "{each:?}");
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no litter");
+        }
     }
 
     #[test]

@@ -34,14 +34,8 @@ pub enum TokenError {
 }
 
 impl Token {
-    /// Reads the token file, or makes one that only this user may read.
-    ///
-    /// # Errors
-    /// When the file cannot be read or made, others may read it, or it holds no token.
-    pub fn load_or_create(path: &Path) -> Result<Self, TokenError> {
-        if path.exists() {
-            return Self::load(path);
-        }
+    /// Draws one, and writes it to a file that only this user may read.
+    pub(crate) fn create(path: &Path) -> Result<Self, TokenError> {
         let bytes: [u8; 32] = rand::random();
         let token: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         // Temporary files are made with mode 0600, and the rename keeps it.
@@ -113,8 +107,8 @@ mod tests {
     fn a_token_is_private_and_kept() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
-        let token = Token::load_or_create(&path).unwrap();
-        assert_eq!(Token::load_or_create(&path).unwrap(), token);
+        let token = Token::create(&path).unwrap();
+        assert_eq!(Token::load(&path).unwrap(), token);
         assert!(token.matches(&token.header()));
         assert!(!token.matches("Bearer wrong"));
         assert!(!format!("{token:?}").contains(&token.0));

@@ -44,7 +44,8 @@ pub struct ServeArgs {
     /// The cluster's store.
     #[command(flatten)]
     pub etcd: EtcdArgs,
-    /// Where others reach this coordinator once it leads [default: the address of --listen]
+    /// Where others reach this coordinator once it leads [default: the address of --listen, or this machine's name where that means
+    /// all of its addresses]
     #[arg(long, env = "AR_ADVERTISE", value_name = "URL")]
     pub advertise: Option<String>,
     /// How long after a leader's death another is elected, in whole seconds

@@ -98,14 +98,20 @@ impl Snapshots {
         }
     }
 
-    /// Removes those that are older than the one that counts. Best effort: they only take room.
+    /// Removes those that are older than the one that counts, but for the newest of them: a copy of etcd that was made a moment ago
+    /// names it, and the copy of this folder that goes with it is still being made. Best effort: they only take room.
     pub(super) fn tidy(&self, counts: &Pointer) {
         let Ok(entries) = fs::read_dir(&self.folder) else { return };
-        for path in entries.flatten().map(|entry| entry.path()) {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let seq = name.split_once('-').and_then(|(seq, _)| seq.parse::<u64>().ok());
-            let older = name.ends_with(SUFFIX) && seq.is_some_and(|seq| seq < counts.seq.0);
-            if older && let Err(error) = fs::remove_file(&path) {
+        let seq = |path: &Path| -> Option<u64> {
+            let name = path.file_name()?.to_str()?.strip_suffix(SUFFIX)?;
+            name.split_once('-')?.0.parse().ok()
+        };
+        let all = entries.flatten().map(|entry| entry.path());
+        let mut older: Vec<_> = all.filter(|path| seq(path).is_some_and(|seq| seq < counts.seq.0)).collect();
+        older.sort_by_key(|path| seq(path));
+        older.pop();
+        for path in older {
+            if let Err(error) = fs::remove_file(&path) {
                 tracing::warn!(path = %path.display(), %error, "an old snapshot cannot be removed");
             }
         }

@@ -6,15 +6,15 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ar_common::frames::{CoordinatorFrame, LeaseRef, WorkerFrame};
 use ar_common::{Epoch, Millis, StudyId, WorkerId};
-use ar_net::{BlobError, BlobStore, Cache, Dial, DialError, Pins, Token, durable, service};
+use ar_net::{BlobError, BlobStore, Cache, Dial, DialError, Pins, Token, service};
 use ar_worker_core::{Identity, Input, Worker};
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::Flock;
 use tokio::sync::{mpsc, watch};
 
 use crate::attempt::StopOrder;
@@ -22,6 +22,7 @@ use crate::cache;
 use crate::capacity::Capacity;
 use crate::connection::{self, Event, Line};
 use crate::disk::Disk;
+use crate::folder;
 use crate::gpu::{self, Gpus, TooFewGpus};
 use crate::spool::Spool;
 use crate::study::Study;
@@ -96,6 +97,14 @@ pub enum WorkerError {
         /// What the system said.
         source: io::Error,
     },
+    /// Another worker has it.
+    #[error(
+        "the worker's folder {folder} is in use by another worker; wait for it to end, or give this one a folder of its own with --folder"
+    )]
+    InUse {
+        /// Which.
+        folder: PathBuf,
+    },
     /// What it must write down cannot be written.
     #[error(
         "cannot write to the worker's folder {folder} ({why}); free some space and run the same command again: only what was \
@@ -160,13 +169,6 @@ struct Shell {
     left: bool,
 }
 
-/// Takes the folder for this process alone. A worker whose coordinator was killed leaves within moments;
-/// its successor in the same folder waits for that.
-fn lock(folder: &Path) -> io::Result<Flock<File>> {
-    let file = File::options().create(true).truncate(false).write(true).open(folder.join("worker.lock"))?;
-    Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| error.into())
-}
-
 /// Says in the log which leases came and which were answered, from which reign: what this worker did can be held against
 /// what the journal says.
 fn note(epoch: Epoch, frame: &CoordinatorFrame) {
@@ -185,8 +187,7 @@ impl Shell {
         faults: mpsc::UnboundedSender<WorkerError>,
     ) -> Result<(Self, mpsc::UnboundedReceiver<Input>), WorkerError> {
         let folder_error = |source| WorkerError::Folder { folder: config.folder.clone(), source };
-        durable::private_folder(&config.folder).map_err(folder_error)?;
-        let lock = lock(&config.folder).map_err(folder_error)?;
+        let lock = folder::take(&config.folder)?;
         let attempts = config.folder.join(ATTEMPTS);
         // What an earlier start left there has no lease any more.
         process::kill_those_in(&attempts);

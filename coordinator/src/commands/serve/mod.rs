@@ -125,13 +125,15 @@ async fn execute(args: &ServeArgs) -> Result<(), ServeError> {
     tracing::info!(descriptors, "files and connections that may be open");
     let listener = listen(args.listen).await?;
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let url = format!("{scheme}://{}", listener.local_addr().unwrap_or(args.listen));
+    let url = args.advertise.clone();
+    let url = url
+        .unwrap_or_else(|| format!("{scheme}://{}", reached(listener.local_addr().unwrap_or(args.listen))));
     let mut signals = Signals::new()?;
     let (leader, _) = watch::channel(None);
     let doors = Doors::open(args, (listener, tls), leader.subscribe()).await?;
     let waits = if args.etcd.endpoints.is_empty() { "opens its store" } else { "stands by for the election" };
     let elected = tokio::select! {
-        elected = reign::begin(args, &place, args.advertise.clone().unwrap_or(url.clone()), leader) => elected?,
+        elected = reign::begin(args, &place, url.clone(), leader) => elected?,
         never = supervision::of_standby(waits) => match never {},
         () = signals.recv() => {
             supervision::ending();
@@ -278,6 +280,16 @@ fn tls(args: &ServeArgs) -> Result<Option<Arc<Tls>>, ServeError> {
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
     TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, source })
+}
+
+/// How others reach this address; one that stands for all of this machine's, by its name.
+fn reached(address: SocketAddr) -> String {
+    let name = address.ip().is_unspecified().then(|| nix::sys::utsname::uname().ok()).flatten();
+    let name = name.and_then(|system| system.nodename().to_str().map(str::to_owned));
+    match name.filter(|name| !name.is_empty()) {
+        Some(name) => format!("{name}:{}", address.port()),
+        None => address.to_string(),
+    }
 }
 
 fn tell(place: &Place, url: &str) {

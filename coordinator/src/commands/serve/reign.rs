@@ -104,8 +104,8 @@ pub(in crate::commands) fn name_of(folder: &Path) -> Result<String, ServeError> 
         Ok(name) => Ok(name.trim().to_owned()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let name = format!("{:032x}", rand::random::<u128>());
-            durable::write(&path, name.as_bytes()).map_err(failed)?;
-            // Two that come at once both read what the later one wrote.
+            // Of two that come at once both read what one of them wrote: a name that etcd knows must not change any more.
+            durable::write_new(&path, name.as_bytes()).map_err(failed)?;
             std::fs::read_to_string(&path).map(|name| name.trim().to_owned()).map_err(failed)
         }
         Err(error) => Err(failed(error)),
