@@ -214,8 +214,7 @@ mod tests {
         ) {
             // It has no checksum that holds.
             prop_assert!(joined(&[rubbish]).map_or(true, |entries| entries.is_empty()));
-            let whole = Batch::in_parts(500, 1, FIRST, &records).unwrap().parts;
-            let mut parts = whole.clone();
+            let mut parts = Batch::in_parts(500, 1, FIRST, &records).unwrap().parts;
             for (part, byte, value) in changes {
                 let part = part.index(parts.len());
                 let byte = byte.index(parts[part].len());
