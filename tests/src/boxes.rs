@@ -119,6 +119,8 @@ impl Boxes {
     pub fn make(folder: &Path, names: &[&str]) -> Self {
         let network = Network::make().expect("one can be made where a test is alone");
         let hosts: Vec<Host> = names.iter().map(|_| network.host()).collect();
+        // It is gone with the test; taking it apart before that only takes time.
+        std::mem::forget(network);
         let table: String =
             names.iter().zip(&hosts).map(|(name, host)| format!("{} {name}\n", host.address())).collect();
         write(&folder.join("hosts"), &format!("127.0.0.1 localhost\n{table}"));

@@ -9,6 +9,8 @@ fn every_command_of_the_operations_page_is_understood() {
     let page = std::fs::read_to_string(run::root().join("docs/operations.md")).unwrap();
     let readme = std::fs::read_to_string(run::root().join("README.md")).unwrap();
     let mut seen = 0;
+    // One that goes on in the next line is read as one.
+    let (page, readme) = (page.replace("\\\n", " "), readme.replace("\\\n", " "));
     for line in page.lines().chain(readme.lines()).map(str::trim) {
         let plain = line.split("  #").next().unwrap_or(line);
         // A use line has INPUT and the like in capitals, and a table or a sentence has other text around it.
@@ -63,7 +65,7 @@ fn the_files_of_flags_on_the_operations_page_can_be_used() {
     let [(_, coordinator), (_, worker)] = &seen[..] else { panic!("{seen:?}") };
     let serve = coordinator.subcommand_matches("serve").unwrap();
     assert_eq!(serve.get_one::<std::net::SocketAddr>("listen"), Some(&"0.0.0.0:7600".parse().unwrap()));
-    assert_eq!(worker.get_many::<String>("coordinator").unwrap().len(), 2);
+    assert_eq!(worker.get_many::<(String, String)>("labels").unwrap().len(), 2);
 }
 
 /// The words of a command, without the quotes around them.

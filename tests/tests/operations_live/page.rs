@@ -40,17 +40,18 @@ pub(crate) fn steps() -> Vec<Step> {
         let Some(language) = line.strip_prefix("```") else { continue };
         let block: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
         match language {
+            "sh" if block[0] == "#!/bin/sh" => steps.push(file(&section, &block, block[1])),
             "sh" => commands(&section, &block, &mut steps),
-            "toml" => steps.push(file(&section, &block)),
+            "toml" => steps.push(file(&section, &block, block[0])),
             other => panic!("a block of `{other}` is neither run nor written: {block:?}"),
         }
     }
     steps
 }
 
-/// A file begins with its name and where it is: `# NAME: on BOX`, and what else there is to say.
-fn file(section: &str, block: &[&str]) -> Step {
-    let (name, place) = block[0].strip_prefix("# ").and_then(|first| first.split_once(": ")).unwrap();
+/// A file says in a comment what it is called and where it is: `# NAME: on BOX`, and what else there is to say.
+fn file(section: &str, block: &[&str], comment: &str) -> Step {
+    let (name, place) = comment.strip_prefix("# ").and_then(|comment| comment.split_once(": ")).unwrap();
     let boxes = place.strip_prefix("on ").and_then(|place| place.split(';').next()).expect("it is on a box");
     let what = What::File { name: name.to_owned(), text: block.join("\n") };
     Step { section: section.to_owned(), boxes: vec![boxes.to_owned()], what }

@@ -68,9 +68,7 @@ impl Setting {
             boxes.at("head").run(&format!("mkdir /mnt/{folder}"));
         }
         let python = python::with_s3();
-        let mut setting = Self { boxes, began, python, project: Project::new(GOOD), _folder: folder };
-        setting.serve_objects();
-        setting
+        Self { boxes, began, python, project: Project::new(GOOD), _folder: folder }
     }
 
     /// A server of S3 on box `c`, and there the variables that say where it is.
@@ -83,9 +81,12 @@ impl Setting {
         c.start_job("s3", &format!("exec {} server.py {S3}", self.python.display()));
     }
 
-    /// What has to be there before the commands under this heading.
+    /// What has to be there before the commands under a heading: it takes a while to be there.
     pub(crate) fn before(&mut self, section: &str) {
-        if section.starts_with("Files") {
+        let has_begun = self.boxes.at("c").latest().is_some();
+        if section.starts_with("Several") && !has_begun {
+            self.serve_objects();
+        } else if section.starts_with("Files") {
             self.boxes.at("c").until("s3", "there is a bucket");
         }
     }

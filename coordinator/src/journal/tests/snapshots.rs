@@ -58,14 +58,19 @@ fn a_snapshot_of_the_last_record_leaves_that_record() {
 }
 
 #[test]
-fn a_newer_snapshot_takes_the_place_of_an_older_one() {
+fn a_newer_snapshot_takes_the_place_of_an_older_one_and_the_last_before_it_stays_for_copies_under_way() {
     let dir = tempfile::tempdir().unwrap();
     let mut journal = filled(dir.path(), 50);
-    compacted(&mut journal);
+    let (_, first) = compacted(&mut journal);
     block_on(journal.append(Seq(51), samples(51, 50))).unwrap();
-    let (_, newer) = compacted(&mut journal);
-    let files = fs::read_dir(dir.path().join(snapshot::FOLDER)).unwrap().count();
-    assert_eq!((files, journal.snapshot_at()), (1, newer.seq));
+    let (_, second) = compacted(&mut journal);
+    let all = journal.snapshots().unwrap();
+    assert!(all.load(&first).is_ok() && all.load(&second).is_ok());
+    block_on(journal.append(Seq(101), samples(101, 50))).unwrap();
+    let (_, third) = compacted(&mut journal);
+    assert_eq!(journal.snapshot_at(), third.seq);
+    assert!(all.load(&first).is_err() && all.load(&second).is_ok() && all.load(&third).is_ok());
+    assert_eq!(fs::read_dir(dir.path().join(snapshot::FOLDER)).unwrap().count(), 2);
 }
 
 #[test]
