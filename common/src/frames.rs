@@ -221,6 +221,8 @@ pub enum WorkerFrame {
         slots: Option<u32>,
         /// What a person should know, one line; empty if there is nothing new.
         notice: String,
+        /// Why it runs fewer at once than it usually does, one line, as long as it does; else empty.
+        why_fewer: String,
     },
     /// The process of a lease has started.
     Started {

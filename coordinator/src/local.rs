@@ -159,6 +159,9 @@ pub async fn worker(args: WorkerArgs) -> Result<(), Box<dyn std::error::Error>> 
         gpus_per_experiment: args.gpus_per_experiment,
         folder: args.folder,
         cache_size: None,
+        // Its user is there and hears of a full disk by the end of the run, which goes on with the same command.
+        min_free: Some(0),
+        keep_warm: ar_worker::KEEP_WARM,
         cache: None,
         python: args.python,
         keep_failed: args.keep_failed,

@@ -154,6 +154,7 @@ mod tests {
             worker,
             boot: 1,
             slots: 2,
+            why_fewer: String::new(),
             ready,
             asked,
             held,

@@ -239,11 +239,11 @@ impl Inbound {
                 tell(Event::NotReady { worker, study: study.clone(), why: why.clone() });
                 Input::NotReady { session, study, why }
             }
-            WorkerFrame::Heartbeat { leases, draining, slots, notice } => {
+            WorkerFrame::Heartbeat { leases, draining, slots, notice, why_fewer } => {
                 if !notice.is_empty() {
                     tell(Event::Notice { worker, text: notice });
                 }
-                Input::Heartbeat { session, leases, draining, slots }
+                Input::Heartbeat { session, leases, draining, slots, why_fewer }
             }
             WorkerFrame::Started { lease } => {
                 tell(Event::Started(lease.experiment));

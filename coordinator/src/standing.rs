@@ -59,6 +59,9 @@ pub struct WorkerLine {
     pub labels: BTreeMap<String, String>,
     /// Experiments at once.
     pub slots: u32,
+    /// Why these are fewer than usual.
+    #[serde(default)]
+    pub why_fewer: Option<String>,
     /// Experiments that it holds.
     pub held: usize,
     /// Studies whose environment stands there.
@@ -130,16 +133,20 @@ fn why_not(live: &Live, study: &Study) -> Option<String> {
         return None;
     }
     let hellos: Vec<&Hello> = live.workers.values().map(|worker| &*worker.hello).collect();
-    let id = study.spec.id();
-    let fitting = live.workers.values().filter(|worker| study.takes(&worker.hello));
-    let (ready, all) = fitting
-        .fold((0, 0), |(ready, all), worker| (ready + usize::from(worker.ready.contains(&id)), all + 1));
     study.unsatisfied(hellos).or_else(|| {
-        let whys =
-            live.workers.values().filter_map(|worker| Some((&worker.worker, worker.not_ready.get(&id)?)));
-        let said = whys.map(|(worker, why)| format!("; {worker}: {why}")).next().unwrap_or_default();
-        (ready == 0)
-            .then(|| format!("its environment is not ready on any of {all} workers that could run it{said}"))
+        let id = study.spec.id();
+        let could: Vec<_> = live.workers.values().filter(|worker| study.takes(&worker.hello)).collect();
+        let ready: Vec<_> = could.iter().filter(|worker| worker.ready.contains(&id)).collect();
+        if ready.iter().any(|worker| worker.slots > 0) {
+            return None;
+        }
+        let fault = if ready.is_empty() { "its environment is not ready" } else { "nothing can begin" };
+        let whys = could.iter().filter_map(|worker| {
+            let fewer = Some(&worker.why_fewer).filter(|why| !why.is_empty());
+            Some(format!("; {}: {}", worker.worker, worker.not_ready.get(&id).or(fewer)?))
+        });
+        let said = whys.take(1).collect::<String>();
+        Some(format!("{fault} on any of {} workers that could run it{said}", could.len()))
     })
 }
 
@@ -161,6 +168,7 @@ pub fn workers(state: &State, live: &Live) -> Vec<WorkerLine> {
                 gpus: hardware.gpus.iter().map(|gpu| gpu.name.clone()).collect(),
                 labels: worker.hello.labels.clone(),
                 slots: worker.slots,
+                why_fewer: (!worker.why_fewer.is_empty()).then(|| worker.why_fewer.clone()),
                 held: worker.held.len(),
                 ready: worker.ready.iter().filter_map(name).collect(),
                 draining: worker.draining,

@@ -80,12 +80,15 @@ fn frame_out(frame: &WorkerFrame) -> Out {
         WorkerFrame::NotReady { study, why } => {
             Frame::NotReady(v1::NotReady { study: study.to_string(), why: why.clone() })
         }
-        WorkerFrame::Heartbeat { leases, draining, slots, notice } => Frame::Heartbeat(v1::Heartbeat {
-            leases: leases.iter().map(held_out).collect(),
-            draining: *draining,
-            slots: *slots,
-            notice: notice.clone(),
-        }),
+        WorkerFrame::Heartbeat { leases, draining, slots, notice, why_fewer } => {
+            Frame::Heartbeat(v1::Heartbeat {
+                leases: leases.iter().map(held_out).collect(),
+                draining: *draining,
+                slots: *slots,
+                notice: notice.clone(),
+                why_fewer: why_fewer.clone(),
+            })
+        }
         WorkerFrame::Started { lease } => Frame::Started(v1::Started { lease: Some(lease_out(lease)) }),
         WorkerFrame::Released { leases } => {
             Frame::Released(v1::Released { leases: leases.iter().map(lease_out).collect() })
@@ -128,6 +131,7 @@ fn frame_in(frame: Frame) -> Result<WorkerFrame, WireError> {
             draining: heartbeat.draining,
             slots: heartbeat.slots.map(slots_in).transpose()?,
             notice: text(heartbeat.notice, "notice")?,
+            why_fewer: text(heartbeat.why_fewer, "why_fewer")?,
         },
         Frame::Started(started) => WorkerFrame::Started { lease: lease_in(started.lease)? },
         Frame::Released(released) => WorkerFrame::Released {
@@ -245,6 +249,7 @@ pub(crate) mod tests {
                 draining: true,
                 slots: Some(0),
                 notice: "a GPU is lost".into(),
+                why_fewer: "1 of 1 GPUs is lost".into(),
             },
             WorkerFrame::Started { lease },
             WorkerFrame::Released { leases: vec![lease] },

@@ -97,9 +97,13 @@ async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, way: Arc<Way>, c
             read = from.read(&mut buffer) => read,
             _ = told.changed() => return,
         };
-        let Ok(read @ 1..) = read else { return };
         // What was swallowed once is missing for good.
         swallowed |= way.swallows.load(Ordering::SeqCst);
+        if swallowed && !matches!(read, Ok(1..)) {
+            // That one side has given up is not told to the other.
+            return std::future::pending().await;
+        }
+        let Ok(read @ 1..) = read else { return };
         if swallowed {
             continue;
         }

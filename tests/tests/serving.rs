@@ -202,3 +202,33 @@ fn studies_run_side_by_side_and_what_needs_another_worker_says_so() {
     let _other = head.worker("w2", &["--slots", "1", "--label", "zone=b"]);
     head.until(&needy, ended);
 }
+
+#[test]
+fn the_python_of_a_table_ends_where_nothing_of_it_runs_and_starts_again_for_more() {
+    let home = tempfile::tempdir().unwrap();
+    let mut head = Head::start(home.path(), &[]);
+    let mut worker = head.worker("w1", &["--slots", "1", "--keep-warm", "1s"]);
+    let table = run::example("heart-statlog.csv");
+    let submit = |rounds: &str| {
+        let flags = ["--budget", "5", "--rounds", rounds, "--wait"];
+        let output = head.ask(&[&["submit", table.to_str().unwrap()], &flags[..]].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", run::stderr(&output));
+        experiments(&head, "heart-statlog").iter().filter(|e| e["outcome"] == "done").count()
+    };
+    let serving = || {
+        let all = processes::of(home.path());
+        all.into_iter().filter(|process| process.command.contains("ar_runner serve")).count()
+    };
+    let let_go = || {
+        let log = fs::read_to_string(home.path().join("w1.log")).unwrap();
+        log.matches("has had nothing to do").count()
+    };
+    let first = submit("1");
+    processes::wait_until("its Python is let go", || let_go() == 1 && serving() == 0);
+    let second = submit("3");
+    assert!(second > first + 5, "{first} {second}");
+    processes::wait_until("it was there, and is let go again", || let_go() >= 2 && serving() == 0);
+    assert_eq!(worker.leave(), Some(0));
+    assert_eq!(head.end().0, Some(0));
+    nothing_left(home.path());
+}

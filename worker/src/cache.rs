@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use ar_common::{Digest, Outcome};
+use ar_net::blobs::Swept;
 use ar_net::transfer::{self, TransferError};
 use ar_net::{BlobError, Cache, Pins};
 use ar_proto::v1::coordinator_client::CoordinatorClient;
@@ -12,13 +13,22 @@ use tonic::transport::Channel;
 /// Removes what is over the limit and not needed, beside everything else.
 pub(crate) fn tidy(cache: &Cache) {
     let cache = cache.clone();
-    tokio::task::spawn_blocking(move || match cache.evict(SystemTime::now()) {
+    tokio::task::spawn_blocking(move || told(cache.evict(SystemTime::now())));
+}
+
+/// Removes so many bytes of what is not needed, if there are so many.
+pub(crate) fn make_room(cache: &Cache, bytes: u64) {
+    told(cache.make_room(bytes, SystemTime::now()));
+}
+
+fn told(swept: Result<Swept, BlobError>) {
+    match swept {
         Ok(swept) if swept.blobs == 0 => {}
         Ok(swept) => {
             tracing::info!(blobs = swept.blobs, bytes = swept.bytes, "files that can be had again made room");
         }
         Err(error) => tracing::warn!(%error, "files that are not needed stay"),
-    });
+    }
 }
 
 /// The files of a result, which must be here until it is acknowledged.

@@ -69,6 +69,13 @@ pub struct Args {
     /// 20GiB, or a quarter of the disk if that is less]
     #[arg(long, env = "AR_CACHE_SIZE", value_name = "SIZE", value_parser = ar_net::size::parse)]
     pub cache_size: Option<u64>,
+    /// Least space left on the disk under the folder: below it the worker takes nothing more, e.g. 5GiB; 0 for none [default:
+    /// 1GiB, or a fiftieth of the disk if that is less]
+    #[arg(long, env = "AR_MIN_FREE", value_name = "SIZE", value_parser = ar_net::size::parse_or_none)]
+    pub min_free: Option<u64>,
+    /// How long the Python of a table's study, with its data, stays in memory when nothing of it runs
+    #[arg(long, env = "AR_KEEP_WARM", value_name = "TIME", default_value = "10m", value_parser = humantime::parse_duration)]
+    pub keep_warm: Duration,
     /// Your own Python, instead of one that is made
     #[arg(long, env = "AR_PYTHON", value_name = "PATH")]
     pub python: Option<PathBuf>,

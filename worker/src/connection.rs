@@ -89,8 +89,10 @@ async fn stream(
     if events.send(Event::Up(line)).await.is_err() {
         return Ok(());
     }
-    let inbound = client.session(request).await?.into_inner();
-    let ended = read(inbound, endpoint.uri(), events).await;
+    let ended = match client.session(request).await {
+        Ok(response) => read(response.into_inner(), endpoint.uri(), events).await,
+        Err(status) => Err(status),
+    };
     let _ = events.send(Event::Down).await;
     ended
 }

@@ -5,10 +5,13 @@
 
 mod attempt;
 mod cache;
+mod capacity;
 pub mod cli;
 mod connection;
+mod disk;
 pub mod environment;
 mod folder;
+mod forks;
 mod gpu;
 pub mod hardware;
 pub mod output;
@@ -23,6 +26,6 @@ mod traces;
 mod training;
 
 pub use gpu::{LIBRARY as NVML_LIBRARY, TooFewGpus, training_slots};
-pub use session::{WorkerConfig, WorkerError, run};
+pub use session::{KEEP_WARM, WorkerConfig, WorkerError, run};
 pub use supervise::supervise;
 pub use training::{JOB, Job};

@@ -82,6 +82,8 @@ async fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
         gpus_per_experiment: args.gpus_per_experiment,
         folder: std::path::absolute(&args.folder)?,
         cache_size: args.cache_size,
+        min_free: args.min_free,
+        keep_warm: args.keep_warm,
         cache: None,
         python: args.python,
         keep_failed: None,

@@ -1,4 +1,4 @@
-//! Results that wait for their answer, each durable before it is offered.
+//! Results that wait for their answer, each durable before it is offered, unless the disk is full and stays so.
 
 use std::fs;
 use std::io;

@@ -3,14 +3,15 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ar_common::frames::Unavailable;
 use ar_common::{Digest, StudyId};
 use ar_net::{BlobError, BlobStore, Pins, durable};
-use tokio::sync::Mutex;
 
 use crate::cache::{Source, SourceError};
 use crate::environment::{self, EnvironmentError};
+use crate::forks::Forks;
 use crate::server::{ForkServer, ServerError};
 use crate::training::{DataFault, Project};
 
@@ -48,6 +49,8 @@ pub(crate) struct Preparing<'a> {
     pub(crate) source: &'a Source,
     pub(crate) cache: PathBuf,
     pub(crate) python: Option<PathBuf>,
+    /// How long a fork server stays without an attempt.
+    pub(crate) warm: Duration,
 }
 
 /// A study whose environment stands.
@@ -67,15 +70,6 @@ pub(crate) enum Runner {
     Forks(Forks),
     /// A command in a copy of the project, for training scripts.
     Commands(Arc<Project>),
-}
-
-/// The fork server of a table's study.
-#[derive(Debug)]
-pub(crate) struct Forks {
-    python: PathBuf,
-    folder: PathBuf,
-    /// Started anew when it has died.
-    server: Mutex<Arc<ForkServer>>,
 }
 
 impl Study {
@@ -102,7 +96,7 @@ impl Study {
         preparing: &Preparing<'_>,
         progress: &(impl Fn(String) + Send + Sync),
     ) -> Result<Self, StudyError> {
-        let Preparing { study: _, tree, folder, source, cache, python } = preparing;
+        let Preparing { study: _, tree, folder, source, cache, python, warm } = preparing;
         let (blobs, tree, python) = (source.cache.store(), *tree, python.as_deref());
         let files = fetch_tree(source, tree).await?;
         if let Some(project) = Project::prepare(blobs, tree, cache, python, progress).await? {
@@ -125,22 +119,9 @@ impl Study {
             ready.import_seconds,
             ready.load_seconds
         );
-        let server = Mutex::new(Arc::new(server));
-        let runner = Runner::Forks(Forks { python: environment.python, folder: folder.clone(), server });
+        let runner = Runner::Forks(Forks::new(environment.python, folder.clone(), server, *warm));
         // Its attempts read what was laid out.
         Ok(Self { runner, unavailable: ready.unavailable, facts, _files: Vec::new() })
-    }
-}
-
-impl Forks {
-    /// The fork server, a fresh one if the last has died.
-    pub(crate) async fn server(&self) -> Result<Arc<ForkServer>, ServerError> {
-        let mut server = self.server.lock().await;
-        if !server.is_alive() {
-            tracing::warn!("the fork server has died; starting another");
-            *server = Arc::new(ForkServer::start(&self.python, &self.folder).await?);
-        }
-        Ok(Arc::clone(&server))
     }
 }
 

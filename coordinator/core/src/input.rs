@@ -58,6 +58,8 @@ pub enum Input {
         draining: bool,
         /// How many experiments it runs at once by now, if it says so.
         slots: Option<u32>,
+        /// Why these are fewer than usual; empty if they are not.
+        why_fewer: String,
     },
     /// A lease's process started.
     Started {

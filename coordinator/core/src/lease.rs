@@ -37,6 +37,7 @@ impl Turn<'_> {
             worker: hello.worker.clone(),
             boot: hello.boot,
             slots: hello.slots,
+            why_fewer: String::new(),
             ready: Default::default(),
             asked: Default::default(),
             held: Default::default(),
@@ -102,6 +103,10 @@ impl Turn<'_> {
         };
         let slots = slots.unwrap_or(worker.slots);
         self.core.live.unsettled |= (worker.draining, worker.slots) != (draining, slots);
+        if worker.slots == 0 && slots > 0 {
+            // What it could not prepare, or was not asked to, for want of room.
+            worker.asked.retain(|study| worker.ready.contains(study));
+        }
         (worker.draining, worker.slots) = (draining, slots);
         self.renew(session, leases);
     }

@@ -61,6 +61,8 @@ pub struct LiveWorker {
     pub boot: u64,
     /// How many experiments it runs at once.
     pub slots: u32,
+    /// Why these are fewer than usual, by its own word; empty if they are not.
+    pub why_fewer: String,
     /// Studies whose environment stands there.
     pub ready: BTreeSet<StudyId>,
     /// Studies it was asked to prepare, or cannot.

@@ -29,7 +29,9 @@ impl Turn<'_> {
             studies.iter().filter(|(_, s)| !s.is_finished()).map(|(id, study)| (id, &**study)).collect();
         for (session, worker) in &mut self.core.live.workers {
             for (id, study) in &open {
-                if worker.draining || worker.asked.contains(*id) || !study.takes(&worker.hello) {
+                // One that can run nothing may be short of room, and what it fetched would take more of it.
+                let idle = worker.draining || worker.slots == 0;
+                if idle || worker.asked.contains(*id) || !study.takes(&worker.hello) {
                     continue;
                 }
                 worker.asked.insert((*id).clone());

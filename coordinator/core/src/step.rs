@@ -108,7 +108,10 @@ impl Turn<'_> {
                     worker.not_ready.insert(study, why);
                 }
             }
-            Input::Heartbeat { session, leases, draining, slots } => {
+            Input::Heartbeat { session, leases, draining, slots, why_fewer } => {
+                if let Some(worker) = self.core.live.workers.get_mut(&session) {
+                    worker.why_fewer = why_fewer;
+                }
                 self.heartbeat(session, &leases, draining, slots);
             }
             Input::Started { session, lease } => self.started(session, lease),

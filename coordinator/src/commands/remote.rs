@@ -399,7 +399,13 @@ fn worker_notes(all: &[WorkerLine]) -> Vec<String> {
     let unready = all.iter().flat_map(|worker| worker.not_ready.iter().map(|of| (&worker.name, of)));
     let unready = unready
         .map(|(name, (study, why))| format!("{} cannot run {}: {}", plain(name), plain(study), plain(why)));
-    held.chain(unready).collect()
+    let fewer =
+        all.iter().filter_map(|worker| Some((&worker.name, worker.slots, worker.why_fewer.as_ref()?)));
+    let fewer = fewer.map(|(name, slots, why)| match slots {
+        0 => format!("{} takes nothing: {}", plain(name), plain(why)),
+        _ => format!("{} runs only {slots} at once: {}", plain(name), plain(why)),
+    });
+    held.chain(fewer).chain(unready).collect()
 }
 
 /// `results` of a coordinator that serves.

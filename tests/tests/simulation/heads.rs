@@ -88,8 +88,8 @@ impl World {
             WorkerFrame::Preparing { .. } | WorkerFrame::Progress { .. } => return,
             WorkerFrame::Ready { study, unavailable, .. } => Input::Ready { session, study, unavailable },
             WorkerFrame::NotReady { study, why } => Input::NotReady { session, study, why },
-            WorkerFrame::Heartbeat { leases, draining, slots, .. } => {
-                Input::Heartbeat { session, leases, draining, slots }
+            WorkerFrame::Heartbeat { leases, draining, slots, why_fewer, .. } => {
+                Input::Heartbeat { session, leases, draining, slots, why_fewer }
             }
             WorkerFrame::Started { lease } => Input::Started { session, lease },
             WorkerFrame::Released { leases } => Input::Released { session, leases },

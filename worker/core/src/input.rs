@@ -88,6 +88,11 @@ pub enum Input {
         /// What is missing, and what to do.
         why: String,
     },
+    /// An attempt did not begin: this worker has no space for it, and was told to run nothing.
+    NoSpace {
+        /// Which attempt.
+        lease: LeaseRef,
+    },
     /// An attempt's process is gone, with all its descendants.
     Ended {
         /// Which.
@@ -102,17 +107,19 @@ pub enum Input {
         /// What happened, one line.
         why: String,
     },
-    /// A result is durable in the spool.
+    /// A result is durable in the spool, or cannot be and would be lost if it were not offered.
     Spooled {
         /// Which.
         lease: LeaseRef,
     },
-    /// What attempts run on has become less, or is there again: a GPU failed or recovered.
+    /// What attempts need has become less, or is there again: a GPU failed or recovered, the disk got full or was freed.
     Capacity {
         /// How many experiments may run at once from now on; those that run go on.
         slots: u32,
-        /// What happened, one line for a person.
-        why: String,
+        /// What happened, one line for a person; empty if that is known.
+        what: String,
+        /// Why these are fewer than usual, one line for a person; empty if they are not.
+        why_fewer: String,
     },
     /// Finish what fits and leave.
     Drain {

@@ -18,7 +18,8 @@ impl Worker {
             return;
         }
         let stands = matches!(self.studies.get(&grant.study), Some(Preparation::Stands { .. }));
-        if !stands || self.drain_until.is_some() {
+        // One that was granted before it was known that nothing can run here would wait for as long as that lasts.
+        if !stands || self.drain_until.is_some() || self.slots == 0 {
             self.send(WorkerFrame::Released { leases: vec![grant.lease] });
             return;
         }
@@ -27,10 +28,13 @@ impl Worker {
 
     /// More or fewer attempts may run at once. What waits for a slot that is gone is given back: another worker may
     /// have one.
-    pub(crate) fn capacity(&mut self, slots: u32, why: String) {
+    pub(crate) fn capacity(&mut self, slots: u32, what: String, why_fewer: String) {
         let fewer = slots < self.slots;
         self.slots = slots;
-        self.notice = why;
+        self.why_fewer = why_fewer;
+        if !what.is_empty() {
+            self.notice = what;
+        }
         // Told first, so that what is given back does not come straight back.
         self.heartbeat();
         if fewer && !self.queue.is_empty() {
@@ -156,6 +160,14 @@ impl Worker {
         self.queue.retain(|grant| grant.study != study);
         if !leases.is_empty() {
             self.send(WorkerFrame::Released { leases });
+        }
+    }
+
+    /// An attempt did not begin, for want of space that other workers may have.
+    pub(crate) fn no_space(&mut self, lease: LeaseRef) {
+        let run = self.running.remove(&lease);
+        if run.is_some_and(|run| run.stopping != Some(Stopping::Cancelled)) {
+            self.send(WorkerFrame::Released { leases: vec![lease] });
         }
     }
 

@@ -74,6 +74,8 @@ pub struct Worker {
     pub(crate) slots: u32,
     /// What a person should know, until a heartbeat has taken it along.
     pub(crate) notice: String,
+    /// Why it runs fewer than usual; every heartbeat says so.
+    pub(crate) why_fewer: String,
     /// The store whose epochs and experiments are known here.
     pub(crate) cluster: Option<u64>,
     pub(crate) epoch: Epoch,
@@ -100,6 +102,7 @@ impl Worker {
         Self {
             slots: identity.slots,
             notice: String::new(),
+            why_fewer: String::new(),
             identity,
             cluster: None,
             epoch: Epoch(0),
@@ -167,10 +170,11 @@ impl Worker {
                 }
             }
             Input::Unready { lease, why } => self.unready(lease, why),
+            Input::NoSpace { lease } => self.no_space(lease),
             Input::Ended { lease, outcome } => self.ended(lease, outcome),
             Input::Lost { lease, why } => self.lost(lease, &why, now),
             Input::Spooled { lease } => self.spooled(lease),
-            Input::Capacity { slots, why } => self.capacity(slots, why),
+            Input::Capacity { slots, what, why_fewer } => self.capacity(slots, what, why_fewer),
             Input::Drain { grace_ms } => self.drain(now + grace_ms),
             Input::Tick => self.tick(now),
         }
@@ -226,8 +230,8 @@ impl Worker {
                 self.welcomed = true;
                 self.heartbeat_ms = heartbeat_ms;
                 self.next_heartbeat = Some(now + heartbeat_ms);
-                if self.drain_until.is_some() {
-                    // A Hello does not say so, and nothing must be granted before it is known.
+                if self.drain_until.is_some() || !self.why_fewer.is_empty() {
+                    // A Hello does not say so, and nothing must be granted before it is known; nor need people wait for why.
                     self.heartbeat();
                 }
                 self.offer_spool();
@@ -299,6 +303,7 @@ impl Worker {
             draining: self.drain_until.is_some(),
             slots: Some(self.slots),
             notice: std::mem::take(&mut self.notice),
+            why_fewer: self.why_fewer.clone(),
         };
         self.send(heartbeat);
     }

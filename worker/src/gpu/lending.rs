@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ar_common::{Device as DeviceUsed, Outcome};
-use ar_worker_core::Input;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use super::pool::{Held, Pool};
 use super::reading::Device;
 use super::recovery;
 use super::sampling::Sampling;
+use crate::capacity::{Capacity, Limit, Need};
 
 /// What is needed to lend GPUs.
 #[derive(Debug)]
@@ -20,9 +20,8 @@ pub(crate) struct Setup {
     pub(crate) each: usize,
     /// What attempts run on that hold no GPU, where that is known.
     pub(crate) class: Option<String>,
-    /// Attempts at once while all GPUs are whole.
-    pub(crate) slots: u32,
-    pub(crate) inputs: mpsc::UnboundedSender<Input>,
+    /// What is told of GPUs that fail and recover.
+    pub(crate) capacity: Arc<Capacity>,
     /// Turns true when the worker leaves: then nobody waits for a GPU to recover.
     pub(crate) leave: watch::Receiver<bool>,
 }
@@ -68,22 +67,22 @@ impl Gpus {
         InUse { gpus: Arc::clone(self), held, before, sampling, lost }
     }
 
-    /// How many attempts can run at once by now. A worker that has more slots than GPUs runs other things in them.
-    fn slots(&self) -> u32 {
+    /// How many attempts can run at once by now, if that is fewer than usual. A worker that has more slots than GPUs runs other
+    /// things in them.
+    fn limit(&self) -> Option<Limit> {
         let sets = |gpus: usize| u32::try_from(gpus / self.setup.each.max(1)).unwrap_or(u32::MAX);
-        let slots = self.setup.slots;
-        if slots > sets(self.setup.devices.len()) { slots } else { slots.min(sets(self.pool.usable())) }
+        let (usual, all, usable) =
+            (self.setup.capacity.usual(), self.setup.devices.len(), self.pool.usable());
+        if usual > sets(all) || usual <= sets(usable) {
+            return None;
+        }
+        let aside = all.saturating_sub(usable);
+        let why = format!("of {all} GPUs {aside} cannot be used until they have recovered");
+        Some(Limit { slots: sets(usable), why })
     }
 
-    fn tell(&self, what: &str) {
-        let slots = self.slots();
-        let left = match slots {
-            0 => "no experiment can run here until a GPU has recovered".to_owned(),
-            slots => format!("{slots} experiments at once from now on"),
-        };
-        tracing::warn!(slots, "{what}");
-        // The session outlives its attempts, unless the process is ending.
-        let _ = self.setup.inputs.send(Input::Capacity { slots, why: format!("{what}; {left}") });
+    fn tell(&self, happened: &str) {
+        self.setup.capacity.set(Need::Gpus, || self.limit(), Some(happened));
     }
 
     /// Looks after a quarantined GPU until it can be used again.

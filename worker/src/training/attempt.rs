@@ -27,6 +27,7 @@ use super::variables::environment;
 use super::{Project, checkpoints};
 use crate::attempt::StopOrder;
 use crate::cache::Source;
+use crate::capacity::Capacity;
 use crate::gpu::{self, Gpus, InUse};
 use crate::output::Bounded;
 use crate::process::Seen;
@@ -54,6 +55,8 @@ pub(crate) struct Surroundings {
     pub(crate) supervisor: Vec<OsString>,
     /// Where its folder goes if it fails.
     pub(crate) kept: Option<Kept>,
+    /// Whether there is enough of what it needs.
+    pub(crate) capacity: Arc<Capacity>,
     /// What it may be pinned to.
     pub(crate) gpus: Arc<Gpus>,
     /// From where a checkpoint comes.
@@ -99,6 +102,12 @@ pub(crate) async fn run(
         Err(Unmade::Full(fault)) => {
             // Not a result of this experiment: it runs again elsewhere, or here when there is space.
             let _ = surroundings.faults.send(fault);
+            return;
+        }
+        Err(Unmade::NoSpace) => {
+            // Nor is this, and where the worker takes nothing more it need not end.
+            folder::left(grant, folder, None).await;
+            let _ = inputs.send(Input::NoSpace { lease });
             return;
         }
         Err(Unmade::Unready(why)) => {

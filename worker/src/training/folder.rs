@@ -9,6 +9,7 @@ use ar_common::frames::Grant;
 
 use super::attempt::Surroundings;
 use super::{data, workspace};
+use crate::capacity::Need;
 use crate::session::{FULL_PATIENCE, WorkerError};
 
 /// Time between two tries where the disk is full.
@@ -18,6 +19,8 @@ const FULL_PAUSE: Duration = Duration::from_secs(1);
 pub(super) enum Unmade {
     /// The disk is full and stays so.
     Full(WorkerError),
+    /// It is full, and the worker takes nothing for as long as it is.
+    NoSpace,
     /// The study's data are no longer what they were.
     Unready(String),
     /// It cannot be made, here or anywhere.
@@ -47,6 +50,10 @@ pub(super) async fn laid_out(grant: &Grant, surroundings: &Surroundings) -> Resu
         });
         match made.await {
             Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) if error.is_full() && surroundings.capacity.lacks(Need::Disk) => {
+                tracing::warn!(%error, "no space for an attempt's folder; it is given back");
+                return Err(Unmade::NoSpace);
+            }
             // A neighbour that ends may leave space.
             Ok(Err(error)) if error.is_full() && began.elapsed() < FULL_PATIENCE => {
                 tracing::error!(%error, "no space for an attempt's folder; trying again");

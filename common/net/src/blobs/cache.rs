@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use ar_common::Digest;
 
-use super::{BlobError, BlobStore, Swept};
+use super::{BlobError, BlobStore, Stored, Swept};
 
 /// What came within this time is kept: it is somebody's who has not said so yet.
 const FRESH: Duration = Duration::from_secs(60);
@@ -64,19 +64,30 @@ impl Cache {
     /// # Errors
     /// When the file system refuses.
     pub fn evict(&self, now: SystemTime) -> Result<Swept, BlobError> {
-        let mut stored = self.store.list()?;
-        let mut total: u64 = stored.iter().map(|blob| blob.bytes).sum();
+        let stored = self.store.list()?;
+        let total: u64 = stored.iter().map(|blob| blob.bytes).sum();
+        self.remove(stored, total.saturating_sub(self.limit), now)
+    }
+
+    /// Removes what is needed least until so many bytes are free that were not, or only what is needed is left.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn make_room(&self, bytes: u64, now: SystemTime) -> Result<Swept, BlobError> {
+        self.remove(self.store.list()?, bytes, now)
+    }
+
+    fn remove(&self, mut stored: Vec<Stored>, bytes: u64, now: SystemTime) -> Result<Swept, BlobError> {
         let mut swept = Swept::default();
         let before = now.checked_sub(self.fresh).unwrap_or(SystemTime::UNIX_EPOCH);
         stored.sort_by_key(|blob| blob.used);
         for blob in stored {
-            if total <= self.limit {
+            if swept.bytes >= bytes {
                 break;
             }
             // Held until it is gone: whoever pins it after that finds that it is, and gets it again.
             let pinned = self.pinned.lock().unwrap_or_else(PoisonError::into_inner);
             if !pinned.contains_key(&blob.digest) && self.store.remove_unused(&blob.digest, before)? {
-                total -= blob.bytes;
                 swept.blobs += 1;
                 swept.bytes += blob.bytes;
             }
@@ -120,6 +131,9 @@ mod tests {
         let again = cache.pin([blobs[1]]);
         assert_eq!(cache.evict(now).unwrap(), Swept { blobs: 2, partial: 0, bytes: 200 });
         assert_eq!(here(&store), [true, true, false, false]);
+        assert_eq!(cache.make_room(0, now).unwrap(), Swept::default());
+        assert_eq!(cache.make_room(1, now).unwrap(), Swept { blobs: 1, partial: 0, bytes: 100 });
+        assert_eq!(here(&store), [false, true, false, false]);
         let cache = Cache { limit: 0, ..cache };
         drop(pins);
         cache.evict(now).unwrap();

@@ -1,8 +1,8 @@
 //! Workers that come, go, come back, and a coordinator that comes back.
 
-use ar_common::Outcome;
 use ar_common::frames::CoordinatorFrame;
-use ar_core::{Input, Loss, Record};
+use ar_common::{Outcome, StudyId};
+use ar_core::{Input, Loss, Record, SessionId};
 
 use super::{after_base, kinds, lease_in, with_one_lease};
 use crate::support::{Worker, World, cv, done, spec};
@@ -307,11 +307,44 @@ fn any_number_of_slots_is_survived() {
     world.nothing_left();
 }
 
+fn heartbeat(session: SessionId, slots: Option<u32>, why_fewer: &str) -> Input {
+    Input::Heartbeat { session, leases: vec![], draining: false, slots, why_fewer: why_fewer.to_owned() }
+}
+
+#[test]
+fn a_worker_without_room_prepares_nothing_and_is_asked_again_when_it_has_some() {
+    let (mut world, mut worker, ready) = after_base();
+    world.take_ask();
+    let session = worker.session();
+    let prepared = |frames: &[CoordinatorFrame]| -> Vec<StudyId> {
+        let asked = |frame: &CoordinatorFrame| match frame {
+            CoordinatorFrame::Prepare { study, .. } => Some(study.clone()),
+            _ => None,
+        };
+        frames.iter().filter_map(asked).collect()
+    };
+    let failed = world.submit(&spec(1));
+    assert_eq!(prepared(&worker.receive(&mut world)), vec![failed.clone()]);
+    let why = "no space left on the device".to_owned();
+    world.give(Input::NotReady { session, study: failed.clone(), why });
+    world.give(heartbeat(session, Some(0), "the disk is full"));
+    let said = |world: &World| world.core.live.workers[&session].why_fewer.clone();
+    assert_eq!(said(&world), "the disk is full");
+    let later = world.submit(&spec(2));
+    assert_eq!(prepared(&worker.receive(&mut world)), vec![], "it would take room that is not there");
+    world.give(heartbeat(session, Some(1), ""));
+    let mut asked = prepared(&worker.receive(&mut world));
+    asked.sort();
+    let mut both = vec![failed, later];
+    both.sort();
+    assert_eq!((asked, said(&world)), (both, String::new()), "but not of {ready}, which stands");
+}
+
 #[test]
 fn a_worker_that_has_lost_its_gpu_is_granted_nothing_until_it_is_back() {
     let (mut world, mut worker, _) = after_base();
     let session = worker.session();
-    let capacity = |slots| Input::Heartbeat { session, leases: vec![], draining: false, slots };
+    let capacity = |slots| heartbeat(session, slots, "");
     world.give(capacity(Some(0)));
     world.plan([cv(&[("model", "forest")])]);
     assert_eq!(worker.receive(&mut world), vec![]);

@@ -156,7 +156,13 @@ impl Worker {
     /// Lists every lease it holds.
     pub(crate) fn heartbeat(&self, world: &mut World) -> Vec<Record> {
         let (leases, draining) = (self.leases(), self.draining);
-        self.send(world, |session| Input::Heartbeat { session, leases, draining, slots: None })
+        self.send(world, |session| Input::Heartbeat {
+            session,
+            leases,
+            draining,
+            slots: None,
+            why_fewer: String::new(),
+        })
     }
 
     /// Starts the process of a lease.

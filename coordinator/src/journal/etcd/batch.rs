@@ -54,6 +54,11 @@ pub(super) struct Batch {
 
 impl Batch {
     pub(super) fn new(id: u128, first: Seq, records: &[Record]) -> Result<Self, JournalError> {
+        Self::in_parts(PART - HEADER, id, first, records)
+    }
+
+    /// With parts of at most so many bytes of records.
+    fn in_parts(size: usize, id: u128, first: Seq, records: &[Record]) -> Result<Self, JournalError> {
         let mut bytes = Vec::new();
         let mut seq = first;
         for record in records {
@@ -66,7 +71,7 @@ impl Batch {
             bytes[start..start + 4].copy_from_slice(&length.to_le_bytes());
             seq = seq.next();
         }
-        let chunks: Vec<&[u8]> = bytes.chunks(PART - HEADER).collect();
+        let chunks: Vec<&[u8]> = bytes.chunks(size).collect();
         let parts = chunks.iter().enumerate().map(|(index, chunk)| {
             let mut value = Vec::with_capacity(HEADER + chunk.len());
             value.push(FORMAT);
@@ -140,4 +145,86 @@ fn split(first: Seq, mut bytes: &[u8]) -> Result<Vec<Entry>, (Seq, Unreadable)> 
 
 fn newer(format: u8) -> Unreadable {
     Unreadable::Newer(format!("its batch is of format {format}, known are formats up to {FORMAT}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::{Index, select};
+
+    use super::*;
+    use crate::journal::tests::records;
+
+    const FIRST: Seq = Seq(12);
+
+    /// Takes values in order; the records of all batches that came to their end.
+    fn joined(values: &[Vec<u8>]) -> Result<Vec<Entry>, (Seq, Unreadable)> {
+        let (mut joiner, mut all, mut next) = (Joiner::default(), Vec::new(), FIRST);
+        for value in values {
+            if let Some(entries) = joiner.take(next, value)? {
+                next = Seq(next.0 + entries.len() as u64);
+                all.extend(entries);
+            }
+        }
+        Ok(all)
+    }
+
+    fn some_records() -> impl Strategy<Value = Vec<Record>> {
+        vec(select(records::all()), 1..6)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn batches_are_the_same_in_parts_of_any_size(batches in vec((some_records(), 1..3_000_usize), 1..4)) {
+            let (mut values, mut next) = (Vec::new(), FIRST);
+            for (n, (records, size)) in batches.iter().enumerate() {
+                let batch = Batch::in_parts(*size, n as u128, next, records).unwrap();
+                next = batch.last.next();
+                values.extend(batch.parts);
+            }
+            let read: Vec<Record> = joined(&values).unwrap().into_iter().map(|entry| entry.record).collect();
+            prop_assert_eq!(read, batches.into_iter().flat_map(|(records, _)| records).collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn a_part_that_is_missing_doubled_or_out_of_order_is_damage(
+            records in some_records(),
+            (at, how) in (any::<Index>(), 0..3_u8),
+        ) {
+            let mut parts = Batch::in_parts(64, 1, FIRST, &records).unwrap().parts;
+            prop_assume!(parts.len() > 2);
+            // Without the last part there is no damage, but a batch that has not come to its end.
+            let at = at.index(parts.len() - 1);
+            match how {
+                0 => drop(parts.remove(at)),
+                1 => parts.insert(at, parts[at].clone()),
+                _ => parts.swap(at, at + 1),
+            }
+            prop_assert!(joined(&parts).is_err());
+        }
+
+        #[test]
+        fn rubbish_and_what_is_almost_right_never_panics(
+            records in some_records(),
+            rubbish in vec(any::<u8>(), 0..80),
+            changes in vec((any::<Index>(), any::<Index>(), any::<u8>()), 1..6),
+        ) {
+            // It has no checksum that holds.
+            prop_assert!(joined(&[rubbish]).map_or(true, |entries| entries.is_empty()));
+            let mut parts = Batch::in_parts(500, 1, FIRST, &records).unwrap().parts;
+            for (part, byte, value) in changes {
+                let part = part.index(parts.len());
+                let byte = byte.index(parts[part].len());
+                parts[part][byte] = value;
+            }
+            if let Ok(entries) = joined(&parts) {
+                // Every record has a checksum, so what is read is what was written, or its beginning.
+                let read: Vec<Record> = entries.into_iter().map(|entry| entry.record).collect();
+                prop_assert!(records.starts_with(&read), "{read:?}");
+            }
+        }
+    }
 }

@@ -8,7 +8,7 @@ mod golden;
 mod hostile;
 mod lock;
 mod memory;
-mod records;
+pub(super) mod records;
 mod snapshots;
 
 use std::future::Future;

@@ -215,7 +215,7 @@ fn recalled() -> Vec<Experiment> {
 }
 
 /// The records of the golden files, in their order.
-pub(super) fn all() -> Vec<Record> {
+pub(in crate::journal) fn all() -> Vec<Record> {
     let study = StudyId(Digest::of(b"study").to_string().into());
     let experiment = ExperimentId(1);
     let mut records = vec![

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use ar_tests::figures::{Figures, quantile};
 use tokio::sync::watch;
 
+use crate::crowd::Crowd;
 use crate::worker::{Pace, Worker};
 use crate::{Cluster, Failure, cpu};
 
@@ -23,40 +24,39 @@ pub(crate) async fn waiting(
     figures: &Figures,
 ) -> Result<(), Failure> {
     let cluster = Cluster::start().await?;
-    let (stop, stopped) = watch::channel(false);
-    let workers = (0..count).map(|n| {
-        let worker = Worker::new(n, 0, Pace::Full, cluster.study.clone());
-        tokio::spawn(worker.run(cluster.dial.clone(), cluster.token.clone(), stopped.clone()))
-    });
-    let workers: Vec<_> = workers.collect();
+    let mut crowd = Crowd::start(count, &cluster.dial.urls[0], &cluster.token_file)?;
     let began = Instant::now();
     let connected = || async { cluster.handle.ask(|_, live| live.workers.len()).await };
     while connected().await? < count {
         if began.elapsed() > CONNECT {
-            return Err(format!("only {} of {count} workers connect", connected().await?).into());
+            let (there, failed) = (connected().await?, crowd.failed().await?);
+            return Err(format!("only {there} of {count} workers connect; {failed} tries failed").into());
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    let took = began.elapsed().as_secs_f64();
+    figures.tell(&format!("time until {count} workers are connected"), took, "s", "", &[]);
+    let failed = crowd.failed().await?;
+    figures.note(&format!("{failed} tries failed until then, and were made again"));
+    let used = || -> Result<(f64, f64), Failure> { Ok((cpu(Path::new("/proc/self/stat"))?, crowd.cpu()?)) };
+    let (before, began) = (used()?, Instant::now());
+    tokio::time::sleep(Duration::from_secs(seconds.max(20))).await;
+    let (after, seconds) = (used()?, began.elapsed().as_secs_f64());
+    let cores = |before: f64, after: f64| (after - before) / seconds;
+    let figure = format!("processor of a coordinator with {count} idle workers");
+    figures.tell(&figure, cores(before.0, after.0), "cores", goal, &[]);
+    figures.note(&format!("the workers' own, all together: {:.3} cores", cores(before.1, after.1)));
+    let stay = connected().await?;
+    figures.tell(&format!("of {count} workers that stay connected"), stay as f64, "", "", &[]);
+    let lost = crowd.failed().await? - failed;
     figures.tell(
-        &format!("time until {count} workers are connected"),
-        began.elapsed().as_secs_f64(),
-        "s",
+        &format!("connections of {count} workers that were lost meanwhile"),
+        lost as f64,
+        "",
         "",
         &[],
     );
-    let before = cpu(Path::new("/proc/self/stat"))?;
-    let began = Instant::now();
-    tokio::time::sleep(Duration::from_secs(seconds.max(20))).await;
-    let used = (cpu(Path::new("/proc/self/stat"))? - before) / began.elapsed().as_secs_f64();
-    // Both ends are in this process, so this is above what the coordinator takes.
-    let figure = format!("processor for {count} idle workers, with the workers' own");
-    figures.tell(&figure, used, "cores", goal, &[]);
-    let stay = connected().await?;
-    figures.tell(&format!("of {count} workers that stay connected"), stay as f64, "", "", &[]);
-    let _ = stop.send(true);
-    for worker in workers {
-        worker.await??;
-    }
+    crowd.end().await?;
     cluster.end().await
 }
 

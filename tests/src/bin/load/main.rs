@@ -3,13 +3,14 @@
 //! Experiments that run nothing, granted and completed over real gRPC by workers that are tasks of this process; every grant and
 //! every result is durable before it is told. The plans cost nothing, so that what is measured is leasing, not searching.
 
+mod crowd;
 mod idle;
 mod peers;
 mod planner;
 mod restart;
 mod worker;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -53,7 +54,14 @@ struct Args {
     only: Vec<String>,
     /// What this program starts itself for a figure of memory
     #[arg(long, hide = true)]
-    replay: Option<std::path::PathBuf>,
+    replay: Option<PathBuf>,
+    /// And for one of workers that wait: so many, at an address, with a token
+    #[arg(long, hide = true, requires_all = ["url", "token_file"])]
+    crowd: Option<usize>,
+    #[arg(long, hide = true)]
+    url: Option<String>,
+    #[arg(long, hide = true)]
+    token_file: Option<PathBuf>,
 }
 
 impl Args {
@@ -84,6 +92,9 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 async fn measure(args: &Args, figures: &Figures) -> Result<(), Failure> {
     if let Some(folder) = &args.replay {
         return restart::replay(folder);
+    }
+    if let (Some(count), Some(url), Some(token)) = (args.crowd, &args.url, &args.token_file) {
+        return crowd::stay(count, url.clone(), token.clone()).await;
     }
     if args.measures("peers") {
         peers::measure(args.seconds, figures)?;
@@ -146,6 +157,7 @@ struct Cluster {
     handle: Handle,
     dial: Dial,
     token: Token,
+    token_file: PathBuf,
     study: StudyId,
     stop: watch::Sender<bool>,
     actor: tokio::task::JoinHandle<Result<(), actor::ActorError>>,
@@ -179,7 +191,8 @@ impl Cluster {
         let store = folder.path().join("store");
         let blobs = BlobStore::open(&store.join("blobs"))?;
         let access = Access::open(&store.join("tokens"))?;
-        let token = Token::load(&access.file(Role::Worker))?;
+        let token_file = access.file(Role::Worker);
+        let token = Token::load(&token_file)?;
         let planner = Arc::new(Enumerate::default());
         let (handle, actor) = actor::start_with(journal, Timing::default(), planner).await?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
@@ -190,7 +203,17 @@ impl Cluster {
         let spec = planner::study();
         let study = spec.id();
         handle.input(Input::Submit { spec: Box::new(spec), tree: ar_common::Digest::of(b"none") }).await?;
-        Ok(Self { handle, dial, token, study, stop, actor, _leadership: leadership, _folder: folder })
+        Ok(Self {
+            handle,
+            dial,
+            token,
+            token_file,
+            study,
+            stop,
+            actor,
+            _leadership: leadership,
+            _folder: folder,
+        })
     }
 
     async fn end(self) -> Result<(), Failure> {

@@ -17,8 +17,6 @@ use crate::Failure;
 
 /// How often it says that it is there.
 const HEARTBEAT: Duration = Duration::from_secs(10);
-/// How often a connection is tried.
-const TRIES: u32 = 100;
 /// How often a paced worker completes what is due.
 const BEAT: Duration = Duration::from_millis(2);
 
@@ -78,16 +76,7 @@ impl Worker {
         mut stop: watch::Receiver<bool>,
     ) -> Result<Vec<f64>, Failure> {
         let endpoint = dial.endpoints()?.remove(0);
-        let mut tries = 0;
-        let channel = loop {
-            match endpoint.connect().await {
-                Ok(channel) => break channel,
-                Err(error) if tries >= TRIES => return Err(error.into()),
-                // Ten thousand that come at once are more than wait before a listener; they come again, as real ones do.
-                Err(_) => tokio::time::sleep(Duration::from_millis(rand::random_range(50..1_000))).await,
-            }
-            tries += 1;
-        };
+        let channel = endpoint.connect().await?;
         let mut client = CoordinatorClient::new(channel);
         let (outbound, queued) = mpsc::channel::<WorkerMessage>(64);
         let mut request = tonic::Request::new(ReceiverStream::new(queued));
@@ -153,7 +142,8 @@ impl Worker {
         let held = held.chain(running);
         let sent = self.sent.keys().map(|lease| (*lease, LeaseStage::Uploading));
         let leases = held.chain(sent).map(|(lease, stage)| HeldLease { lease, stage }).collect();
-        WorkerFrame::Heartbeat { leases, draining: false, slots: Some(self.slots), notice: String::new() }
+        let (notice, why_fewer) = Default::default();
+        WorkerFrame::Heartbeat { leases, draining: false, slots: Some(self.slots), notice, why_fewer }
     }
 
     fn take(&mut self, frames: Vec<CoordinatorFrame>) -> Vec<WorkerFrame> {

@@ -16,17 +16,15 @@ impl Shell {
             Input::Lost { lease, .. } => Some(*lease),
             _ => None,
         };
-        let ends = lost.is_some() || matches!(input, Input::Ended { .. });
+        let ends = lost.is_some() || matches!(input, Input::Ended { .. } | Input::NoSpace { .. });
         for effect in self.worker.step(input, self.now) {
             self.check(lost, effect);
         }
         let stage = |wanted| self.held.values().filter(|stage| **stage == wanted).count();
         let held = (stage(LeaseStage::Running), stage(LeaseStage::Queued), stage(LeaseStage::Uploading));
         assert!(self.processes.len() <= self.slots as usize, "more processes than slots");
-        assert!(
-            held.1 == 0 || held.0 >= self.slots as usize || self.exited,
-            "one waits while a slot is free"
-        );
+        assert!(held.1 == 0 || held.0 >= self.left as usize || self.exited, "one waits while a slot is free");
+        assert!(held.1 == 0 || self.left > 0, "one waits where nothing can run");
         // While an end is being looked at, what was called off still counts here.
         if !ends {
             assert_eq!(self.worker.counts(), held);

@@ -13,6 +13,7 @@ pub(crate) struct Met {
     pub(crate) cancelled: u32,
     pub(crate) refused_epochs: u32,
     pub(crate) deaths: u32,
+    pub(crate) without_room: u32,
     pub(crate) drains: u32,
 }
 
@@ -28,6 +29,7 @@ impl Met {
         self.cancelled += other.cancelled;
         self.refused_epochs += other.refused_epochs;
         self.deaths += other.deaths;
+        self.without_room += other.without_room;
         self.drains += other.drains;
     }
 }

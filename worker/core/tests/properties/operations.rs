@@ -39,8 +39,12 @@ pub(crate) enum Operation {
     End(Index, Outcome),
     /// It is gone with its server.
     Lost(Index),
+    /// It did not begin: there is no space.
+    NoSpace(Index),
     /// A result has reached the disk.
     Fsync(Index),
+    /// So many may run at once from now on, of those that usually may.
+    Capacity(u32),
     /// Time passes.
     Wait(u64),
     /// The worker is to leave.
@@ -54,24 +58,26 @@ pub(crate) fn operations() -> impl Strategy<Value = Operation> {
     let outcome =
         prop_oneof![4 => (0..100_u32).prop_map(|n| done(f64::from(n) / 100.0)), 1 => Just(crashed())];
     prop_oneof![
-        4 => Just(Operation::Connect),
+        24 => Just(Operation::Connect),
         2 => Just(Operation::Disconnect),
-        4 => prop_oneof![3 => Just(0), 1 => 1..3_u64].prop_map(|later| Operation::Welcome { later }),
+        24 => prop_oneof![3 => Just(0), 1 => 1..3_u64].prop_map(|later| Operation::Welcome { later }),
         1 => index().prop_map(Operation::Deposed),
-        3 => (0..2_u8).prop_map(Operation::Prepare),
-        4 => (0..2_u8, prop::bool::weighted(0.8)).prop_map(|(study, stands)| Operation::Prepared { study, stands }),
-        14 => (0..2_u8, 1..40_u64, prop_oneof![2_000..9_000_u64, Just(60_000)])
+        18 => (0..2_u8).prop_map(Operation::Prepare),
+        24 => (0..2_u8, prop::bool::weighted(0.8)).prop_map(|(study, stands)| Operation::Prepared { study, stands }),
+        84 => (0..2_u8, 1..40_u64, prop_oneof![2_000..9_000_u64, Just(60_000)])
             .prop_map(|(study, experiment, deadline_ms)| Operation::Grant { study, experiment, deadline_ms }),
-        1 => index().prop_map(Operation::GrantAgain),
-        2 => index().prop_map(Operation::Revoke),
-        3 => index().prop_map(Operation::Cancel),
-        10 => (index(), any::<bool>()).prop_map(|(which, ack)| Operation::Answer { which, ack }),
-        6 => index().prop_map(Operation::Started),
-        6 => (index(), 0..6_u8).prop_map(|(which, hash)| Operation::Matrix(which, hash)),
-        12 => (index(), outcome).prop_map(|(which, outcome)| Operation::End(which, outcome)),
-        3 => index().prop_map(Operation::Lost),
-        12 => index().prop_map(Operation::Fsync),
-        6 => prop_oneof![1..3_000_u64, 3_000..70_000_u64].prop_map(Operation::Wait),
+        6 => index().prop_map(Operation::GrantAgain),
+        12 => index().prop_map(Operation::Revoke),
+        18 => index().prop_map(Operation::Cancel),
+        60 => (index(), any::<bool>()).prop_map(|(which, ack)| Operation::Answer { which, ack }),
+        36 => index().prop_map(Operation::Started),
+        36 => (index(), 0..6_u8).prop_map(|(which, hash)| Operation::Matrix(which, hash)),
+        72 => (index(), outcome).prop_map(|(which, outcome)| Operation::End(which, outcome)),
+        18 => index().prop_map(Operation::Lost),
+        6 => index().prop_map(Operation::NoSpace),
+        72 => index().prop_map(Operation::Fsync),
+        12 => (0..4_u32).prop_map(Operation::Capacity),
+        36 => prop_oneof![1..3_000_u64, 3_000..70_000_u64].prop_map(Operation::Wait),
         1 => prop_oneof![0..5_000_u64, 5_000..90_000_u64].prop_map(Operation::Drain),
         1 => Just(Operation::Die),
     ]

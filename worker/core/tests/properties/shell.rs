@@ -32,6 +32,8 @@ pub(crate) enum Stream {
 #[derive(Debug)]
 pub(crate) struct Shell {
     pub(crate) slots: u32,
+    /// How many of them there are by now.
+    pub(crate) left: u32,
     pub(crate) worker: Worker,
     pub(crate) now: Millis,
     pub(crate) stream: Stream,
@@ -57,6 +59,7 @@ impl Shell {
     pub(crate) fn new(slots: u32) -> Self {
         Self {
             slots,
+            left: slots,
             worker: Worker::new(identity(slots), vec![]),
             now: Millis(1_000),
             stream: Stream::Closed,
@@ -88,7 +91,10 @@ impl Shell {
                 self.epoch = Epoch(self.epoch.0 + later);
                 self.welcome();
             }
-            Operation::Deposed(which) if self.stream == Stream::Welcomed => self.deposed(which),
+            // One that leaves may take the loss of its stream for the moment to go.
+            Operation::Deposed(which) if self.stream == Stream::Welcomed && !self.draining => {
+                self.deposed(which);
+            }
             Operation::Prepare(study) => {
                 let study = study_of(*study);
                 self.hear(CoordinatorFrame::Prepare { study, tree: Digest::of(b"tree") });
@@ -131,24 +137,16 @@ impl Shell {
                     self.end(lease, outcome.clone());
                 }
             }
-            Operation::Lost(which) => {
-                if let Some(lease) = pick(self.processes.keys(), which) {
-                    self.processes.remove(&lease);
-                    self.met.losses += 1;
-                    self.give(Input::Lost { lease, why: "the server died".into() });
-                    self.is_gone(lease);
-                }
-            }
+            Operation::Lost(which) => self.lost(which),
+            Operation::NoSpace(which) => self.no_space(which),
             Operation::Fsync(which) => {
                 if let Some(lease) = pick(self.writing.keys(), which) {
                     self.fsync(lease);
                 }
             }
+            Operation::Capacity(slots) => self.capacity((*slots).min(self.slots)),
             Operation::Wait(ms) => self.wait(*ms),
-            Operation::Drain(grace_ms) => {
-                self.draining = true;
-                self.give(Input::Drain { grace_ms: *grace_ms });
-            }
+            Operation::Drain(grace_ms) => self.drain(*grace_ms),
             Operation::Die => {
                 self.met.deaths += 1;
                 self.start_anew();
@@ -262,6 +260,28 @@ impl Shell {
         assert!(!self.held.contains_key(&lease), "{lease:?} was answered and is still held");
     }
 
+    fn drain(&mut self, grace_ms: u64) {
+        self.draining = true;
+        self.gives_back_unheard();
+        self.give(Input::Drain { grace_ms });
+    }
+
+    fn capacity(&mut self, slots: u32) {
+        let fewer = slots < std::mem::replace(&mut self.left, slots);
+        if fewer {
+            self.gives_back_unheard();
+        }
+        self.met.without_room += u32::from(slots == 0);
+        self.give(Input::Capacity { slots, what: "a GPU failed".into(), why_fewer: "it is aside".into() });
+    }
+
+    /// What waits is given back. Where nobody hears that, the next Hello does not list it.
+    fn gives_back_unheard(&mut self) {
+        if self.stream != Stream::Welcomed {
+            self.held.retain(|_, stage| *stage != LeaseStage::Queued);
+        }
+    }
+
     fn about(&mut self, which: &Index, input: impl FnOnce(LeaseRef) -> Input) {
         if let Some(lease) = pick(self.processes.keys(), which) {
             self.give(input(lease));
@@ -274,6 +294,28 @@ impl Shell {
         self.is_gone(lease);
     }
 
+    fn lost(&mut self, which: &Index) {
+        if let Some(lease) = pick(self.processes.keys(), which) {
+            self.processes.remove(&lease);
+            self.met.losses += 1;
+            self.give(Input::Lost { lease, why: "the server died".into() });
+            self.is_gone(lease);
+        }
+    }
+
+    /// It is given back; where nobody hears that, the next Hello does not list it.
+    fn no_space(&mut self, which: &Index) {
+        let Some(lease) = pick(self.processes.keys(), which) else {
+            return;
+        };
+        self.processes.remove(&lease);
+        if self.stream != Stream::Welcomed {
+            self.held.remove(&lease);
+        }
+        self.give(Input::NoSpace { lease });
+        self.is_gone(lease);
+    }
+
     /// A process is gone: its lease has a result, was given back, runs again, or was called off.
     fn is_gone(&mut self, lease: LeaseRef) {
         let runs_again = self.processes.contains_key(&lease);
@@ -281,7 +323,11 @@ impl Shell {
             assert!(!runs_again && !self.writing.contains_key(&lease), "{lease:?} was called off");
             self.held.remove(&lease);
         } else if self.held.get(&lease) == Some(&LeaseStage::Running) {
-            assert!(runs_again, "{lease:?} ended and nothing was said of it");
+            let unheard = self.draining && self.stream != Stream::Welcomed;
+            assert!(runs_again || unheard, "{lease:?} ended and nothing was said of it");
+            if !runs_again {
+                self.held.remove(&lease);
+            }
         }
     }
 
@@ -320,6 +366,7 @@ impl Shell {
 
     fn start_anew(&mut self) {
         (self.exited, self.draining, self.stream) = (false, false, Stream::Closed);
+        self.left = self.slots;
         self.processes.clear();
         self.cancelled.clear();
         self.preparing.clear();
@@ -329,9 +376,12 @@ impl Shell {
         self.worker = Worker::new(identity(self.slots), self.disk.values().cloned().collect());
     }
 
-    /// Everything ends, is written, offered and answered.
+    /// Everything ends, is written, offered and answered; or the worker leaves, if it is to and nobody is there to answer.
     fn settle(&mut self) {
         self.disconnect();
+        if self.exited {
+            return;
+        }
         self.connect();
         self.welcome();
         while let Some(lease) = self.processes.keys().next().copied() {
@@ -347,15 +397,15 @@ impl Shell {
 
     /// The faults end: whatever was granted comes to its end, and nothing of it is left.
     pub(crate) fn heal(mut self) {
-        if self.exited {
+        // The next start hands over what one that left could not.
+        while self.exited || self.draining {
+            self.settle_if_here();
             self.start_anew();
         }
         self.settle();
-        if !self.exited {
-            assert_eq!(self.worker.counts(), (0, 0, 0));
-            assert!(self.held.is_empty(), "never came to its end: {:?}", self.held);
-            self.drain_and_leave();
-        }
+        assert_eq!(self.worker.counts(), (0, 0, 0));
+        assert!(self.held.is_empty(), "never came to its end: {:?}", self.held);
+        self.drain_and_leave();
         assert!(self.exited && self.disk.is_empty());
         assert!(self.grants.keys().all(|lease| lease.experiment > ExperimentId(0)));
     }
@@ -365,8 +415,7 @@ impl Shell {
         if self.exited {
             return;
         }
-        self.draining = true;
-        self.give(Input::Drain { grace_ms: 1_000 });
+        self.drain(1_000);
         if !self.exited {
             self.wait(1_000 + GRACE);
             self.settle_if_here();

@@ -195,8 +195,9 @@ pub(crate) fn stop(experiment: u64, grace_ms: u64) -> Effect {
 
 /// The frame that lists all that is held.
 pub(crate) fn heartbeat(slots: u32, held: &[(u64, LeaseStage)], draining: bool) -> Effect {
-    let (leases, slots, notice) = (leases(held), Some(slots), String::new());
-    Effect::Send(WorkerFrame::Heartbeat { leases, draining, slots, notice })
+    let (leases, slots) = (leases(held), Some(slots));
+    let (notice, why_fewer) = Default::default();
+    Effect::Send(WorkerFrame::Heartbeat { leases, draining, slots, notice, why_fewer })
 }
 
 pub(crate) fn leases(held: &[(u64, LeaseStage)]) -> Vec<HeldLease> {

@@ -1,5 +1,7 @@
 //! The shell around the pure session: one loop takes events and does what the session says.
 
+mod effects;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
@@ -8,38 +10,43 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ar_common::frames::{CoordinatorFrame, Grant, LeaseRef, WorkerFrame};
-use ar_common::{Epoch, Millis, Outcome, StudyId, WorkerId};
-use ar_net::{BlobError, BlobStore, Cache, Dial, DialError, Pins, Token, service, transfer};
-use ar_proto::v1::WorkerMessage;
-use ar_worker_core::{Effect, Identity, Input, Worker};
+use ar_common::frames::{CoordinatorFrame, LeaseRef, WorkerFrame};
+use ar_common::{Epoch, Millis, StudyId, WorkerId};
+use ar_net::{BlobError, BlobStore, Cache, Dial, DialError, Pins, Token, service};
+use ar_worker_core::{Identity, Input, Worker};
 use nix::fcntl::Flock;
 use tokio::sync::{mpsc, watch};
 
-use crate::attempt::{self, StopOrder, Surroundings};
-use crate::cache::{self, Source};
+use crate::attempt::StopOrder;
+use crate::cache;
+use crate::capacity::Capacity;
 use crate::connection::{self, Event, Line};
+use crate::disk::Disk;
 use crate::folder;
 use crate::gpu::{self, Gpus, TooFewGpus};
 use crate::spool::Spool;
-use crate::study::{Preparing, Runner, Study};
+use crate::study::Study;
 use crate::traces::Traces;
-use crate::{environment, hardware, process, training};
+use crate::{hardware, process};
 
 /// Share of the machine's memory that attempts may take together.
 const MEMORY_SHARE: f64 = 0.8;
 
-/// Folder of the attempts' own folders.
+/// Folders in its own: of the attempts, of results, of blobs, of studies.
 const ATTEMPTS: &str = "attempts";
-
-/// After how long a result is offered again whose files could not be handed over.
-const OFFER_AGAIN: Duration = Duration::from_secs(5);
+pub(crate) const SPOOL: &str = "spool";
+pub(crate) const BLOBS: &str = "blobs";
+pub(crate) const STUDIES: &str = "studies";
 
 /// How long it takes to leave beyond the time that attempts are given.
 const LEAVE: Duration = Duration::from_secs(15);
 
 /// How long what cannot be written, because the disk is full, is tried again before the worker gives up.
 pub(crate) const FULL_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long the Python of a table's study stays in memory without an attempt, unless somebody wants it otherwise: it starts anew in a
+/// second or two.
+pub const KEEP_WARM: Duration = Duration::from_secs(600);
 
 /// How a worker is set up.
 #[derive(Debug, Clone)]
@@ -58,6 +65,9 @@ pub struct WorkerConfig {
     pub folder: PathBuf,
     /// Most bytes of files that can be had again, beside those that are needed; by the size of the disk if absent.
     pub cache_size: Option<u64>,
+    /// Least bytes that must be free on each disk under the folder, or nothing more is taken; 0 for none, by the size of
+    /// the disk if absent.
+    pub min_free: Option<u64>,
     /// Folder where environments are kept; the user's cache folder if absent.
     pub cache: Option<PathBuf>,
     /// The user's own interpreter.
@@ -66,6 +76,8 @@ pub struct WorkerConfig {
     pub supervisor: Vec<OsString>,
     /// Folder to which those of failed runs of training scripts are moved; they are removed if absent.
     pub keep_failed: Option<PathBuf>,
+    /// How long the Python of a table's study stays in memory without an attempt.
+    pub keep_warm: Duration,
     /// What is said of it to studies that ask for it, by name.
     pub labels: BTreeMap<String, String>,
     /// Turns true when the worker is to leave; running attempts get [`WorkerConfig::drain_grace`].
@@ -138,6 +150,7 @@ struct Shell {
     /// Held for as long as this process uses the folder.
     _lock: Flock<File>,
     memory_per_slot: u64,
+    capacity: Arc<Capacity>,
     gpus: Arc<Gpus>,
     began: Instant,
     spool: Spool,
@@ -178,12 +191,15 @@ impl Shell {
         let attempts = config.folder.join(ATTEMPTS);
         // What an earlier start left there has no lease any more.
         process::kill_those_in(&attempts);
-        match std::fs::remove_dir_all(&attempts) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(folder_error(error)),
-            _ => {}
+        // What studies need is laid out again when they are prepared.
+        for left in [attempts, config.folder.join(STUDIES)] {
+            match std::fs::remove_dir_all(&left) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(folder_error(error)),
+                _ => {}
+            }
         }
-        let (spool, spooled) = Spool::open(&config.folder.join("spool")).map_err(folder_error)?;
-        let blobs = BlobStore::open(&config.folder.join("blobs"))?;
+        let (spool, spooled) = Spool::open(&config.folder.join(SPOOL)).map_err(folder_error)?;
+        let blobs = BlobStore::open(&config.folder.join(BLOBS))?;
         let limit = config.cache_size.unwrap_or_else(|| Cache::usual(&blobs));
         let cache = Cache::new(blobs, limit);
         let results = spooled.iter().map(|entry| (entry.lease, cache::pin_results(&cache, &entry.outcome)));
@@ -202,12 +218,13 @@ impl Shell {
         let (inputs, receiver) = mpsc::unbounded_channel();
         // What runs unpinned on a machine with a GPU may have used it, or not.
         let class = (found.devices.is_empty() && !found.others).then(|| hardware.cpu.clone());
+        let capacity = Capacity::new(slots, inputs.clone());
+        Disk::watch(&config.folder, config.min_free, &cache, &capacity);
         let gpus = Gpus::new(gpu::Setup {
             devices: found.devices,
             each: each as usize,
             class,
-            slots,
-            inputs: inputs.clone(),
+            capacity: Arc::clone(&capacity),
             leave: config.leave.clone(),
         });
         let identity = Identity {
@@ -221,6 +238,7 @@ impl Shell {
             worker: Worker::new(identity, spooled),
             _lock: lock,
             memory_per_slot,
+            capacity,
             gpus,
             began: Instant::now(),
             spool,
@@ -240,6 +258,10 @@ impl Shell {
     }
 
     async fn serve(mut self, mut inputs: mpsc::UnboundedReceiver<Input>) -> Result<(), WorkerError> {
+        // What is known before it comes is in its Hello.
+        while let Ok(input) = inputs.try_recv() {
+            self.step(input);
+        }
         let mut events = connection::keep_open(&self.config.coordinator, self.config.token.clone())?;
         let mut leave = self.config.leave.clone();
         let mut leaving = false;
@@ -329,176 +351,5 @@ impl Shell {
             self.traces.asked(&effect);
             self.perform(effect);
         }
-    }
-
-    fn perform(&mut self, effect: Effect) {
-        match effect {
-            Effect::Send(frame) => self.send(frame),
-            Effect::Prepare { study, tree } => self.prepare(study, tree),
-            Effect::Run(grant) => self.start(grant),
-            Effect::Stop { lease, grace_ms } => {
-                if let Some(attempt) = self.attempts.get(&lease) {
-                    // An attempt that has just ended needs no stop.
-                    let _ = attempt.send(Duration::from_millis(grace_ms));
-                }
-            }
-            Effect::Spool(entry) => {
-                let (spool, inputs, faults) = (self.spool.clone(), self.inputs.clone(), self.faults.clone());
-                let folder = self.config.folder.clone();
-                self.attempts.remove(&entry.lease);
-                self.results.insert(entry.lease, cache::pin_results(&self.cache, &entry.outcome));
-                tokio::task::spawn_blocking(move || {
-                    let began = Instant::now();
-                    let mut wait = Duration::from_millis(100);
-                    while let Err(error) = spool.keep(&entry) {
-                        // A full disk may be freed; the result is offered only once it is durable.
-                        tracing::error!(%error, experiment = %entry.lease.experiment, "cannot spool a result; trying again");
-                        if began.elapsed() > FULL_PATIENCE {
-                            let _ = faults.send(WorkerError::Full { folder, why: error.to_string() });
-                            return;
-                        }
-                        std::thread::sleep(wait);
-                        wait = (wait * 2).min(Duration::from_secs(5));
-                    }
-                    let _ = inputs.send(Input::Spooled { lease: entry.lease });
-                });
-            }
-            Effect::Unspool(lease) => {
-                if self.results.remove(&lease).is_some() {
-                    cache::tidy(&self.cache);
-                }
-                if let Err(error) = self.spool.forget(&lease) {
-                    tracing::warn!(%error, "an answered result stays in the spool and will be offered again");
-                }
-            }
-            Effect::Reconnect { why } => {
-                tracing::warn!(why, "dropping the connection");
-                self.line = None;
-            }
-            Effect::Exit => self.left = true,
-        }
-    }
-
-    /// Queues a frame for the next message. A result's files go first, so that it never names a blob
-    /// that the coordinator lacks.
-    fn send(&mut self, frame: WorkerFrame) {
-        let (lease, digests) = match &frame {
-            WorkerFrame::Completed { lease, outcome: Outcome::Done(measures), .. }
-                if !measures.artifacts.is_empty() =>
-            {
-                (*lease, measures.artifacts.iter().map(|artifact| artifact.digest).collect::<Vec<_>>())
-            }
-            _ => return self.outbox.push(frame),
-        };
-        let Some(Line { mut client, outbound }) = self.line.clone() else {
-            return;
-        };
-        let (cache, header, inputs) = (self.cache.clone(), self.config.token.header(), self.inputs.clone());
-        let mut message = ar_proto::worker_message([&frame]);
-        self.traces.stamp(&mut message);
-        tokio::spawn(async move {
-            let authorize = |metadata: &mut tonic::metadata::MetadataMap| {
-                if let Ok(value) = header.parse() {
-                    metadata.insert(ar_proto::AUTHORIZATION, value);
-                }
-            };
-            for digest in digests {
-                if let Err(error) = transfer::send(&mut client, cache.store(), digest, authorize).await {
-                    tracing::warn!(%error, "cannot hand over a result's file; the result is offered again later");
-                    tokio::time::sleep(OFFER_AGAIN).await;
-                    // The session offers what is in the spool; by then it may have been answered.
-                    let _ = inputs.send(Input::Spooled { lease });
-                    return;
-                }
-            }
-            // A stream that is gone was replaced: the result is offered on the new one.
-            let _ = outbound.send(message).await;
-        });
-    }
-
-    async fn flush(&mut self) {
-        if self.outbox.is_empty() {
-            return;
-        }
-        let mut message: WorkerMessage = ar_proto::worker_message(&self.outbox);
-        self.traces.stamp(&mut message);
-        self.outbox.clear();
-        if let Some(line) = &self.line {
-            let _ = line.outbound.send(message).await;
-        }
-    }
-
-    fn prepare(&self, study: StudyId, tree: ar_common::Digest) {
-        let inputs = self.inputs.clone();
-        let folder = self.config.folder.join("studies").join(study.short());
-        let cache = self.config.cache.clone().or_else(environment::default_cache);
-        let (source, python) = (self.source(), self.config.python.clone());
-        let ready = self.ready.clone();
-        tokio::spawn(async move {
-            let cache = cache.unwrap_or_else(|| folder.join("cache"));
-            let preparing = Preparing { study: study.clone(), tree, folder, source: &source, cache, python };
-            let progress = |text| {
-                let _ = inputs.send(Input::Preparing { study: study.clone(), text });
-            };
-            let input = match Study::prepare(preparing, progress).await {
-                Ok(prepared) => {
-                    let (unavailable, facts) = (prepared.unavailable.clone(), prepared.facts.clone());
-                    ready.lock().await.insert(study.clone(), Arc::new(prepared));
-                    Input::Prepared { study, unavailable, facts }
-                }
-                Err(error) => Input::PrepareFailed { study, why: error.to_string() },
-            };
-            cache::tidy(&source.cache);
-            let _ = inputs.send(input);
-        });
-    }
-
-    fn source(&self) -> Source {
-        let client = self.line.as_ref().map(|line| line.client.clone());
-        Source { cache: self.cache.clone(), client, authorization: self.config.token.header() }
-    }
-
-    fn start(&mut self, grant: Grant) {
-        let (sender, stops) = mpsc::unbounded_channel();
-        self.attempts.insert(grant.lease, sender);
-        let folder = self.config.folder.join(ATTEMPTS).join(grant.lease.lease.seq.to_string());
-        let (blobs, inputs, memory) = (self.cache.store().clone(), self.inputs.clone(), self.memory_per_slot);
-        let (ready, supervisor) = (self.ready.clone(), self.config.supervisor.clone());
-        let (leave, faults) = (self.config.leave.clone(), self.faults.clone());
-        let kept = self.config.keep_failed.clone().map(|folder| training::Kept { folder, leave });
-        let gpus = Arc::clone(&self.gpus);
-        let source = self.source();
-        tokio::spawn(async move {
-            let study = ready.lock().await.get(&grant.study).cloned();
-            let server = match study.as_ref().map(|study| &study.runner) {
-                Some(Runner::Forks(forks)) => forks.server().await.map_err(|error| error.to_string()),
-                Some(Runner::Commands(project)) => {
-                    let project = Arc::clone(project);
-                    let surroundings = training::Surroundings {
-                        project,
-                        folder,
-                        blobs,
-                        memory,
-                        supervisor,
-                        gpus,
-                        source,
-                        kept,
-                        inputs,
-                        faults,
-                    };
-                    return training::run(grant, surroundings, stops).await;
-                }
-                None => Err("its study is not prepared".to_owned()),
-            };
-            match server {
-                Ok(server) => {
-                    let surroundings = Surroundings { server, folder, blobs, memory, inputs };
-                    attempt::run(grant, surroundings, stops).await;
-                }
-                Err(why) => {
-                    let _ = inputs.send(Input::Lost { lease: grant.lease, why });
-                }
-            }
-        });
     }
 }
