@@ -87,7 +87,7 @@ fn a_worker_that_starts_on_a_full_disk_says_so_and_a_study_that_has_no_other_say
             let home = tempfile::tempdir().unwrap();
             let ran = home.path().join("ran");
             let disk = SmallDisk::mount(&home.path().join("small"), "32m");
-            let full = disk.fill_but(8 * MIB);
+            let full = disk.fill_but(0);
             let mut head = Head::start(home.path(), &[]);
             let project = Project::new(&telling(&ran));
             let _small = head.worker("small", &["--slots", "1", "--min-free", "16MiB"]);
