@@ -255,9 +255,10 @@ impl Space {
         if self.dimensions.is_empty() {
             return Err(SpaceError::Empty);
         }
-        let options = |d: &Dimension| d.options.iter().map(|option| option.name.clone()).collect::<Vec<_>>();
-        let all = self.dimensions.iter().flat_map(|d| [vec![d.name.clone()], options(d)].concat());
-        if let Some(name) = all.into_iter().find(|name| name.contains('\0')) {
+        let named = |d: &Dimension| {
+            d.options.iter().map(|o| &o.name).chain([&d.name]).find(|n| n.contains('\0')).cloned()
+        };
+        if let Some(name) = self.dimensions.iter().find_map(named) {
             return Err(SpaceError::Nul(name));
         }
         let mut names = BTreeSet::new();
@@ -390,6 +391,9 @@ mod tests {
         let mut no_base = space();
         no_base.dimensions[0].options.remove(0);
         assert_eq!(no_base.validate(), Err(SpaceError::NoBase("scale".into())));
+        let mut nul = space();
+        nul.dimensions[1].options[1].name = "r\0f".into();
+        assert_eq!(nul.validate(), Err(SpaceError::Nul("r\0f".into())));
         let mut unknown = space();
         unknown.dimensions[0].inactive_under = [("model".to_owned(), vec![])].into();
         assert!(matches!(unknown.validate(), Err(SpaceError::UnknownCondition { .. })));

@@ -35,3 +35,30 @@ pub(crate) fn take(folder: &Path) -> Result<Flock<File>, WorkerError> {
         std::thread::sleep(LOOK);
     }
 }
+
+/// Removes what an earlier start laid out for studies, which is laid out again when they are prepared. The folder itself stays: it may
+/// be a link, or a disk of its own. Best effort, as what stays only takes room.
+pub(crate) fn empty(folder: &Path) {
+    for left in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if let Err(error) = std::fs::remove_dir_all(left.path()) {
+            tracing::warn!(path = %left.path().display(), %error, "what an earlier start laid out stays");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_on_another_disk_is_emptied_and_stays_where_it_is() {
+        let home = tempfile::tempdir().unwrap();
+        let (real, link) = (home.path().join("disk"), home.path().join("studies"));
+        std::fs::create_dir_all(real.join("0123abcd/data")).unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        empty(&link);
+        assert!(link.is_symlink() && real.is_dir());
+        assert_eq!(std::fs::read_dir(&real).unwrap().count(), 0);
+        empty(&home.path().join("none"));
+    }
+}

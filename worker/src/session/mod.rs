@@ -191,13 +191,11 @@ impl Shell {
         let attempts = config.folder.join(ATTEMPTS);
         // What an earlier start left there has no lease any more.
         process::kill_those_in(&attempts);
-        // What studies need is laid out again when they are prepared.
-        for left in [attempts, config.folder.join(STUDIES)] {
-            match std::fs::remove_dir_all(&left) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(folder_error(error)),
-                _ => {}
-            }
+        match std::fs::remove_dir_all(&attempts) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(folder_error(error)),
+            _ => {}
         }
+        folder::empty(&config.folder.join(STUDIES));
         let (spool, spooled) = Spool::open(&config.folder.join(SPOOL)).map_err(folder_error)?;
         let blobs = BlobStore::open(&config.folder.join(BLOBS))?;
         let limit = config.cache_size.unwrap_or_else(|| Cache::usual(&blobs));
