@@ -98,6 +98,7 @@ pub enum EtcdError {
 /// /autoresearch/NAME/head                  the last record, and the batch that wrote it
 /// /autoresearch/NAME/journal/FIRST.PART    a batch by the position of its first record, in parts under 1 MiB
 /// /autoresearch/NAME/snapshot              the file in the shared folder that a replay begins with; batches up to there go
+/// /autoresearch/NAME/origin                which etcd the journal was written in
 /// /autoresearch/NAME/moved                 where the store is now, if it was moved
 /// ```
 #[derive(Debug, Clone)]
@@ -120,6 +121,11 @@ impl Keys {
     /// Which snapshot a replay begins with.
     pub(crate) fn snapshot(&self) -> String {
         format!("{}snapshot", self.0)
+    }
+
+    /// Which etcd it was.
+    pub(crate) fn origin(&self) -> String {
+        format!("{}origin", self.0)
     }
 
     /// Where the store was moved.

@@ -105,6 +105,31 @@ impl Nodes {
         self.children[node] = self.plan.start(node, &self.urls, self.folder.path());
     }
 
+    /// Copies what etcd holds to a file.
+    ///
+    /// # Panics
+    /// When it cannot be copied, or etcdctl is not installed.
+    pub fn save(&self, to: &Path) {
+        etcdctl(Command::new("etcdctl").args(["--endpoints", &self.urls[0], "snapshot", "save"]).arg(to));
+    }
+
+    /// Puts a copy in the place of what the only node holds, and starts it again, as another cluster or as the same.
+    ///
+    /// # Panics
+    /// When there are more nodes, the copy cannot be restored, or etcdctl is not installed.
+    pub fn restore(&mut self, copy: &Path, token: &str) {
+        assert_eq!(self.urls.len(), 1, "one node is restored");
+        self.kill_9(0);
+        let data = self.folder.path().join("n0");
+        std::fs::remove_dir_all(&data).expect("it held something");
+        let peer = &self.plan.peers[0];
+        let mut restore = Command::new("etcdctl");
+        restore.args(["snapshot", "restore"]).arg(copy).args(["--name", "n0", "--data-dir"]).arg(&data);
+        restore.args(["--initial-cluster", &format!("n0={peer}"), "--initial-advertise-peer-urls", peer]);
+        etcdctl(restore.args(["--initial-cluster-token", token]));
+        self.restart(0);
+    }
+
     /// Whether a node answers.
     pub async fn answers(&self, node: usize) -> bool {
         let asked = async { etcd_client::Client::connect([&self.urls[node]], None).await?.status().await };
@@ -214,6 +239,13 @@ impl Plan {
             )
         })
     }
+}
+
+fn etcdctl(command: &mut Command) {
+    let done = command.env("ETCDCTL_API", "3").output().unwrap_or_else(|error| {
+        panic!("etcdctl cannot be started ({error}); install it (Debian and Ubuntu: apt install etcd-client)")
+    });
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }
 
 fn free_port() -> u16 {

@@ -95,6 +95,38 @@ async fn keys(nodes: &Nodes) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_restored_etcd_is_told_from_the_one_that_was_copied() {
+    let (mut nodes, home) = (Nodes::start(1).await, tempfile::tempdir().unwrap());
+    let copy = home.path().join("copy");
+    let begun = async |nodes: &Nodes, url: &str| {
+        let etcd = nodes.connect().await;
+        let leadership = elect(&etcd, url).await;
+        (open(&etcd, &leadership).await, leadership)
+    };
+    let (mut journal, leadership) = begun(&nodes, "http://a").await;
+    assert!(!journal.is_restored(), "it is new");
+    append(&mut journal, 1, 3).await.unwrap();
+    leadership.resign().await.unwrap();
+    let (mut journal, leadership) = begun(&nodes, "http://b").await;
+    assert!(!journal.is_restored(), "nothing happened");
+    nodes.save(&copy);
+    append(&mut journal, 4, 3).await.unwrap();
+    leadership.resign().await.unwrap();
+    nodes.restore(&copy, "restored");
+    let (journal, leadership) = begun(&nodes, "http://c").await;
+    assert_eq!(journal.last(), Seq(3), "it is the copy");
+    assert!(journal.is_restored());
+    leadership.resign().await.unwrap();
+    let (mut journal, leadership) = begun(&nodes, "http://d").await;
+    assert!(journal.is_restored(), "who only looked has told nobody");
+    append(&mut journal, 4, 3).await.unwrap();
+    leadership.resign().await.unwrap();
+    let (journal, leadership) = begun(&nodes, "http://e").await;
+    assert!(!journal.is_restored(), "it was told with the first record");
+    leadership.resign().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn records_are_there_for_the_next_leader_in_order() {
     let nodes = Nodes::start(1).await;
     let etcd = nodes.connect().await;

@@ -15,25 +15,47 @@ use crate::session::{BLOBS, SPOOL, STUDIES};
 /// How often is looked.
 const LOOK: Duration = Duration::from_secs(5);
 /// What must be free where nothing else is said: so much, or this part of a disk that is smaller.
-const USUAL: u64 = 1 << 30;
+const USUAL_BYTES: u64 = 1 << 30;
+const USUAL_FILES: u64 = 10_000;
 const USUAL_PART: u64 = 50;
+
+/// What a disk can run out of. Copies of folders with many small files take its last file (inode) long before its last byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Room {
+    Bytes,
+    Files,
+}
+
+impl Room {
+    fn words(self, number: u64) -> String {
+        match self {
+            Self::Bytes => size::words(number),
+            Self::Files => format!("{number} files (inodes)"),
+        }
+    }
+}
 
 /// A file system, as far as it matters here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Space {
-    /// Bytes that may be written.
+    /// What may be written.
     free: u64,
-    /// Bytes that must stay free.
+    /// What must stay free.
     floor: u64,
 }
 
 impl Space {
-    /// Of the disk under a folder; what the system does not tell stops nothing.
-    fn under(folder: &Path, floor: Option<u64>) -> Option<Self> {
-        let disk = statvfs(folder).ok().filter(|disk| disk.blocks() > 0)?;
+    /// Of the disk under a folder; what the system does not tell stops nothing. `floor` is in bytes.
+    fn under(folder: &Path, room: Room, floor: Option<u64>) -> Option<Self> {
+        let disk = statvfs(folder).ok()?;
         let bytes = |blocks: u64| blocks.saturating_mul(disk.fragment_size());
-        let usual = USUAL.min(bytes(disk.blocks()) / USUAL_PART);
-        Some(Self { free: bytes(disk.blocks_available()), floor: floor.unwrap_or(usual) })
+        let (all, free, usual, floor) = match room {
+            Room::Bytes => (bytes(disk.blocks()), bytes(disk.blocks_available()), USUAL_BYTES, floor),
+            // Some systems make them as they are needed, and say that they have none.
+            Room::Files => (disk.files(), disk.files_available(), USUAL_FILES, None),
+        };
+        let usual = usual.min(all / USUAL_PART);
+        (all > 0).then(|| Self { free, floor: floor.unwrap_or(usual) })
     }
 
     /// From where on it is clearly enough: what stops and begins at one figure would do so again and again.
@@ -47,10 +69,11 @@ impl Space {
     }
 }
 
-/// A folder that may lie on a disk of its own.
+/// A folder that may lie on a disk of its own, and what of that is watched.
 #[derive(Debug)]
 struct Place {
     folder: PathBuf,
+    room: Room,
     is_short: bool,
 }
 
@@ -90,7 +113,10 @@ impl Disk {
     fn new(folder: &Path, floor: Option<u64>, cache: Cache, capacity: Arc<Capacity>) -> Self {
         let inner = [SPOOL, BLOBS, STUDIES].map(|name| folder.join(name));
         let folders = std::iter::once(folder.to_owned()).chain(inner);
-        let places = folders.map(|folder| Place { folder, is_short: false }).collect();
+        let both = |folder: PathBuf| {
+            [Room::Bytes, Room::Files].map(|room| Place { folder: folder.clone(), room, is_short: false })
+        };
+        let places = folders.flat_map(both).collect();
         Self { places, floor, cache, capacity, short: None }
     }
 
@@ -103,12 +129,13 @@ impl Disk {
     }
 
     fn spaces(&self) -> Vec<Option<Space>> {
-        self.places.iter().map(|place| Space::under(&place.folder, self.floor)).collect()
+        self.places.iter().map(|place| Space::under(&place.folder, place.room, self.floor)).collect()
     }
 
     /// Removes what can be had again, where the disk that it lies on is short.
     fn make_room(&self, spaces: &[Option<Space>]) -> bool {
-        let blobs = self.places.iter().zip(spaces).find(|(place, _)| place.folder.ends_with(BLOBS));
+        let mut bytes = self.places.iter().zip(spaces).filter(|(place, _)| place.room == Room::Bytes);
+        let blobs = bytes.find(|(place, _)| place.folder.ends_with(BLOBS));
         let short = blobs.and_then(|(place, space)| space.filter(|space| space.is_short(place.is_short)));
         if let Some(space) = short {
             cache::make_room(&self.cache, space.plenty().saturating_sub(space.free));
@@ -118,23 +145,24 @@ impl Disk {
 
     /// What follows from how the disks stand, each under its place.
     fn judge(&mut self, spaces: &[Option<Space>]) {
+        let was = self.places.iter().position(|place| place.is_short);
         for (place, space) in self.places.iter_mut().zip(spaces) {
             place.is_short = space.is_some_and(|space| space.is_short(place.is_short));
         }
         let known = self.places.iter().zip(spaces).filter_map(|(place, space)| Some((place, (*space)?)));
-        let short = known.clone().find(|(place, _)| place.is_short);
-        let why = short.map(|(place, space)| why(&place.folder, space));
+        let why = known.clone().find(|(place, _)| place.is_short).map(|(place, space)| why(place, space));
         if why == self.short {
             return;
         }
         // Only the first of several reasons is news; figures in it change with every look.
         let happened = match (&self.short, &why) {
             (None, Some(why)) => Some(why.clone()),
-            (Some(_), None) => {
-                let free = known.map(|(_, space)| space.free).min().unwrap_or_default();
-                let folder = self.places.first().map(|place| place.folder.display());
-                folder.map(|folder| format!("the disk under {folder} has {} free again", size::words(free)))
-            }
+            (Some(_), None) => was.and_then(|index| self.places.get(index).zip(*spaces.get(index)?)).map(
+                |(place, space)| {
+                    let (folder, free) = (place.folder.display(), place.room.words(space.free));
+                    format!("the disk under {folder} has {free} free again")
+                },
+            ),
             _ => None,
         };
         let limit = why.clone().map(|why| Limit { slots: 0, why });
@@ -144,12 +172,14 @@ impl Disk {
 }
 
 /// Why nothing is taken, and what to do.
-fn why(folder: &Path, space: Space) -> String {
-    let [free, floor, plenty] = [space.free, space.floor, space.plenty()].map(size::words);
+fn why(place: &Place, space: Space) -> String {
+    let [free, floor, plenty] =
+        [space.free, space.floor, space.plenty()].map(|number| place.room.words(number));
+    let flag = if place.room == Room::Bytes { " (--min-free)" } else { "" };
     format!(
-        "the disk under {} has {free} free and must keep {floor} (--min-free); remove what is not needed there: from {plenty} on \
-         experiments begin again",
-        folder.display()
+        "the disk under {} has {free} free and must keep {floor}{flag}; remove what is not needed there: from {plenty} on experiments \
+         begin again",
+        place.folder.display()
     )
 }
 
@@ -184,9 +214,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let disk = statvfs(folder.path()).unwrap();
         let all = disk.blocks() * disk.fragment_size();
-        let floor = |asked| Space::under(folder.path(), asked).unwrap().floor;
+        let floor = |asked| Space::under(folder.path(), Room::Bytes, asked).unwrap().floor;
         assert_eq!((floor(None), floor(Some(7))), (GIB.min(all / 50), 7));
-        assert_eq!(Space::under(&folder.path().join("none"), None), None);
+        for room in [Room::Bytes, Room::Files] {
+            assert_eq!(Space::under(&folder.path().join("none"), room, None), None);
+        }
+        let files = Space::under(folder.path(), Room::Files, Some(7)).map(|space| space.floor);
+        assert_eq!(files, (disk.files() > 0).then(|| 10_000.min(disk.files() / 50)));
     }
 
     /// One that hears what it says.
@@ -200,13 +234,15 @@ mod tests {
     fn any_disk_that_is_short_stops_all_and_each_change_is_said_once() {
         let folder = tempfile::tempdir().unwrap();
         let (mut disk, mut heard) = disk(folder.path());
-        let mut judged = |root, spool| {
-            disk.judge(&[space(root), space(spool), space(9 * GIB), None]);
+        let mut judge = |root, spool, files| {
+            let files = Some(Space { free: files, floor: 10_000 });
+            disk.judge(&[space(root), files, space(spool), None, space(9 * GIB), None, None, None]);
             heard.try_recv().ok().map(|input| match input {
                 Input::Capacity { slots, what, why_fewer } => (slots, what, why_fewer),
                 other => panic!("{other:?}"),
             })
         };
+        let mut judged = |root, spool| judge(root, spool, 10_000);
         assert_eq!(judged(4 * GIB, 8 * GIB), None);
         let (slots, what, why) = judged(8 * GIB, 3 * GIB).unwrap();
         let root = folder.path().display();
@@ -227,10 +263,15 @@ mod tests {
             judged(4 * GIB + 1, 5 * GIB),
             Some((
                 2,
-                format!("the disk under {root} has 4 GiB free again; 2 experiments at once from now on"),
+                format!("the disk under {root}/spool has 5 GiB free again; 2 experiments at once from now on"),
                 String::new()
             ))
         );
+        let (.., why) = judge(8 * GIB, 8 * GIB, 9_999).unwrap();
+        let expected = format!("the disk under {root} has 9999 files (inodes) free and must keep 10000 ");
+        assert!(why.starts_with(&expected) && !why.contains("--min-free"), "{why}");
+        let (slots, what, _) = judge(8 * GIB, 8 * GIB, 12_500).unwrap();
+        assert!(slots == 2 && what.contains("has 12500 files (inodes) free again"), "{what}");
     }
 
     #[test]
@@ -244,7 +285,7 @@ mod tests {
         }
         let _needed = disk.cache.pin([old[0]]);
         let here = || old.map(|digest| disk.cache.store().contains(&digest));
-        let spaces = |blobs| [space(0), space(0), space(blobs), None];
+        let spaces = |blobs| [space(0), space(0), space(0), space(0), space(blobs), space(0), None, None];
         assert!(!disk.make_room(&spaces(4 * GIB)), "the files lie on another disk than that which is short");
         assert_eq!(here(), [true, true]);
         assert!(disk.make_room(&spaces(4 * GIB - 1)));

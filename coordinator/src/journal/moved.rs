@@ -1,7 +1,7 @@
 //! `moved-to`: a store that was moved elsewhere, and is left where it was. Whoever opened it again would have two of one cluster.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ar_net::durable;
 
@@ -19,6 +19,14 @@ pub(super) fn target(dir: &Path) -> Option<String> {
 pub(super) fn mark(dir: &Path, to: &str) -> Result<(), JournalError> {
     let path = dir.join(NAME);
     durable::write(&path, to.as_bytes()).map_err(|error| JournalError::io("write", &path, error))
+}
+
+/// A name for the old file of a store that comes back, under which nothing is yet: a move that was cut off and made again
+/// sets aside two.
+pub(super) fn aside(dir: &Path, name: &str) -> PathBuf {
+    let numbered = (2_u32..).map(|number| dir.join(format!("{name}.moved-{number}")));
+    let mut names = std::iter::once(dir.join(format!("{name}.moved"))).chain(numbered);
+    names.find(|path| !path.exists()).unwrap_or_else(|| dir.join(format!("{name}.moved")))
 }
 
 /// The store is here again.

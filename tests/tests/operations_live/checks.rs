@@ -44,7 +44,7 @@ const CHECKS: [Check; 25] = [
     ("Back up", "cp -a /mnt/backup/monday", |setting, _| results_are_lost(setting)),
     ("Back up", "systemctl start", |setting, _| the_copy_is_told_and_has_what_was_there(setting)),
     ("Back up", "cp -a /mnt/shared", |setting, _| is_submitted_after_the_copy(setting, LAB)),
-    ("Back up", "ar-worker", |setting, _| the_cluster_has_what_was_there(setting)),
+    ("Back up", "ar-coordinator serve", |setting, _| the_cluster_has_what_was_there(setting)),
     ("Move", "ar-coordinator status", |_, said| said.tells(&["project"])),
     ("Move", "ar-coordinator serve", |setting, _| is_here(setting)),
 ];
@@ -163,6 +163,8 @@ fn the_copy_is_told_and_has_what_was_there(setting: &mut Setting) {
 fn the_cluster_has_what_was_there(setting: &mut Setting) {
     is(setting, LAB, "heart", "cancelled");
     assert!(setting.until(LAB, "late", |_| true).is_null());
+    let log = setting.ask("a", "grep -rh 'is a copy' /mnt/shared/autoresearch/store --include=*.log");
+    log.tells(&["the store is a copy, from a backup or another place"]);
     setting.submit_project("laptop", LAB);
     is(setting, LAB, "project", "finished");
 }

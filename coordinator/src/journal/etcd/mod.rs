@@ -9,6 +9,7 @@
 
 mod batch;
 mod follower;
+mod origin;
 
 use ar_common::{Epoch, Seq};
 use ar_core::{Record, State};
@@ -23,6 +24,7 @@ use crate::etcd::{self, Etcd};
 use batch::{Batch, Head};
 pub use follower::Follower;
 use follower::{Found, fold, head, pointer, read, wrong};
+use origin::Origin;
 
 /// Keys that are removed in one transaction.
 const SLICE: i64 = 256;
@@ -39,6 +41,9 @@ pub struct EtcdJournal {
     snapshot: Seq,
     /// What was read while standing by; the next replay goes on from there.
     warm: Option<Follower>,
+    restored: bool,
+    /// Which etcd this is, until the journal says it: with the next record, which tells of a restored one.
+    origin: Option<String>,
     stopped: bool,
 }
 
@@ -61,9 +66,14 @@ impl EtcdJournal {
             snapshots: snapshots.clone(),
             snapshot: Seq(0),
             warm,
+            restored: false,
+            origin: None,
             stopped: false,
         };
         journal.head = or_lost(journal.lost.clone(), head(&mut journal.etcd)).await?;
+        let origin = or_lost(journal.lost.clone(), Origin::of(&mut journal.etcd)).await?;
+        journal.restored = origin.is_another();
+        journal.origin = origin.news();
         // Parts of a batch that an earlier leader could not finish must not stand among the next one's.
         let (from, end) = (journal.etcd.keys.from(journal.head.last.next()), journal.etcd.keys.end());
         let rest = TxnOp::delete(from, Some(DeleteOptions::new().with_range(end)));
@@ -162,8 +172,12 @@ impl EtcdJournal {
                 self.write(vec![put], None).await?;
             } else {
                 let head = TxnOp::put(self.etcd.keys.head(), moved.to_bytes(), None);
-                let revision = self.write(vec![put, head], Some(&moved)).await?;
+                let origin =
+                    self.origin.as_deref().map(|now| TxnOp::put(self.etcd.keys.origin(), now, None));
+                let ops = [put, head].into_iter().chain(origin).collect();
+                let revision = self.write(ops, Some(&moved)).await?;
                 self.head = Found { last: moved.last, revision };
+                self.origin = None;
             }
         }
         self.stopped = false;
@@ -279,5 +293,9 @@ impl Journal for EtcdJournal {
 
     fn epoch(&self) -> Option<Epoch> {
         Some(self.epoch)
+    }
+
+    fn is_restored(&self) -> bool {
+        self.restored
     }
 }

@@ -145,5 +145,11 @@ fn a_store_that_was_moved_is_not_opened() {
     ));
     let back = RedbJournal::open_existing(dir.path()).unwrap().replay().unwrap();
     assert_eq!((back.seq, back.incarnation), (Seq(21), INCARNATION + 1));
-    assert!(dir.path().join("journal.redb.moved").exists(), "what was there is set aside");
+    let aside = |name: &str| std::fs::read(dir.path().join(name)).ok();
+    let old = aside("journal.redb.moved").expect("what was there is set aside");
+    // As if the move had been cut off before the mark was removed.
+    RedbJournal::open_existing(dir.path()).unwrap().leave_for("etcd, cluster c").unwrap();
+    RedbJournal::begin_with(dir.path(), &pointer, &made).unwrap();
+    assert_eq!(aside("journal.redb.moved"), Some(old), "nothing is written over");
+    assert!(aside("journal.redb.moved-2").is_some());
 }

@@ -7,7 +7,7 @@ use ar_tests::figures::{Figures, quantile};
 use tokio::sync::watch;
 
 use crate::crowd::Crowd;
-use crate::worker::{Pace, Worker};
+use crate::worker::{Pace, Wait, Worker};
 use crate::{Cluster, Failure, cpu};
 
 /// How long workers may take to connect.
@@ -68,7 +68,7 @@ pub(crate) async fn between_runs(seconds: u64, figures: &Figures) -> Result<(), 
     let worker = tokio::spawn(worker.run(cluster.dial.clone(), cluster.token.clone(), stopped));
     tokio::time::sleep(Duration::from_secs(seconds.max(10))).await;
     let _ = stop.send(true);
-    let mut idle_ms = worker.await??;
+    let mut idle_ms: Vec<f64> = worker.await??.iter().map(Wait::ms).collect();
     cluster.end().await?;
     let count = idle_ms.len();
     if count < 2 * SLOTS as usize {

@@ -40,6 +40,24 @@ impl Pace {
     }
 }
 
+/// From when until when something was waited for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wait {
+    pub(crate) from: Instant,
+    pub(crate) to: Instant,
+}
+
+impl Wait {
+    fn since(from: Instant) -> Self {
+        Self { from, to: Instant::now() }
+    }
+
+    /// Its milliseconds.
+    pub(crate) fn ms(&self) -> f64 {
+        (self.to - self.from).as_secs_f64() * 1e3
+    }
+}
+
 /// Waits until it is over.
 async fn ended(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
@@ -57,24 +75,24 @@ pub(crate) struct Worker {
     running: VecDeque<(Instant, LeaseRef)>,
     /// Since when slots are free on which something ran.
     free: VecDeque<Instant>,
-    latencies_ms: Vec<f64>,
+    waits: Vec<Wait>,
 }
 
 impl Worker {
     pub(crate) fn new(n: usize, slots: u32, pace: Pace, study: StudyId) -> Self {
-        let (held, sent, latencies_ms) = (VecDeque::new(), HashMap::new(), Vec::new());
+        let (held, sent, waits) = (VecDeque::new(), HashMap::new(), Vec::new());
         let (running, free) = (VecDeque::new(), VecDeque::new());
-        Self { name: format!("w{n}"), slots, pace, study, held, sent, running, free, latencies_ms }
+        Self { name: format!("w{n}"), slots, pace, study, held, sent, running, free, waits }
     }
 
-    /// Works until `stop`; returns the milliseconds from each result to its acknowledgement, or of runs that take their time from
-    /// the end of one to the grant of the next.
+    /// Works until `stop`; returns the times from each result to its acknowledgement, or of runs that take their time from the end of
+    /// one to the grant of the next.
     pub(crate) async fn run(
         mut self,
         dial: Dial,
         token: Token,
         mut stop: watch::Receiver<bool>,
-    ) -> Result<Vec<f64>, Failure> {
+    ) -> Result<Vec<Wait>, Failure> {
         let endpoint = dial.endpoints()?.remove(0);
         let channel = endpoint.connect().await?;
         let mut client = CoordinatorClient::new(channel);
@@ -117,7 +135,7 @@ impl Worker {
                     }
                 }
                 _ = heartbeat.tick() => outbound.send(ar_proto::worker_message([&self.heartbeat()])).await?,
-                () = ended(&mut stop) => return Ok(self.latencies_ms),
+                () = ended(&mut stop) => return Ok(self.waits),
             }
         }
     }
@@ -162,7 +180,7 @@ impl Worker {
                 }
                 CoordinatorFrame::Ack { lease } => {
                     let sent = self.sent.remove(&lease).filter(|_| !matches!(self.pace, Pace::Runs(_)));
-                    self.latencies_ms.extend(sent.map(|at| at.elapsed().as_secs_f64() * 1e3));
+                    self.waits.extend(sent.map(Wait::since));
                 }
                 _ => {}
             }
@@ -177,8 +195,7 @@ impl Worker {
             && let Some(lease) = self.held.pop_front()
         {
             self.running.push_back((Instant::now() + takes, lease));
-            let idle = self.free.pop_front().map(|since| since.elapsed().as_secs_f64() * 1e3);
-            self.latencies_ms.extend(idle);
+            self.waits.extend(self.free.pop_front().map(Wait::since));
         }
     }
 
