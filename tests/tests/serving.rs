@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use ar_net::BlobStore;
 use ar_tests::project::{GOOD, Project};
 use ar_tests::service::{Head, SLOW, ended, experiments, http, submission, submitted};
 use ar_tests::{processes, run};
@@ -204,7 +205,7 @@ fn studies_run_side_by_side_and_what_needs_another_worker_says_so() {
 }
 
 #[test]
-fn the_python_of_a_table_ends_where_nothing_of_it_runs_and_starts_again_for_more() {
+fn a_study_is_let_go_where_nothing_of_it_runs_and_made_ready_again_for_more() {
     let home = tempfile::tempdir().unwrap();
     let mut head = Head::start(home.path(), &[]);
     let mut worker = head.worker("w1", &["--slots", "1", "--keep-warm", "1s"]);
@@ -223,11 +224,31 @@ fn the_python_of_a_table_ends_where_nothing_of_it_runs_and_starts_again_for_more
         let log = fs::read_to_string(home.path().join("w1.log")).unwrap();
         log.matches("has had nothing to do").count()
     };
+    let laid_out = || fs::read_dir(home.path().join("w1/studies")).unwrap().count();
     let first = submit("1");
-    processes::wait_until("its Python is let go", || let_go() == 1 && serving() == 0);
+    processes::wait_until("it is let go", || let_go() == 1 && serving() == 0 && laid_out() == 0);
     let second = submit("3");
     assert!(second > first + 5, "{first} {second}");
     processes::wait_until("it was there, and is let go again", || let_go() >= 2 && serving() == 0);
+
+    // And one of a training script, whose files are not here any more either.
+    let project = Project::new(GOOD);
+    let train = |rounds: &str| {
+        let study = submitted(&head, &project, &["--budget", "4", "--rounds", rounds]);
+        head.until(&study, ended);
+        experiments(&head, &study).iter().filter(|e| e["outcome"] == "done").count()
+    };
+    let before = let_go();
+    let first = train("1");
+    processes::wait_until("it is let go", || let_go() > before);
+    let blobs = home.path().join("w1/blobs");
+    let files = BlobStore::open(&blobs).unwrap().list().unwrap();
+    assert!(!files.is_empty());
+    for file in files {
+        BlobStore::open(&blobs).unwrap().discard(&file.digest).unwrap();
+    }
+    let second = train("2");
+    assert!(second > first, "{first} {second}");
     assert_eq!(worker.leave(), Some(0));
     assert_eq!(head.end().0, Some(0));
     nothing_left(home.path());

@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::process::Output;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use ar_tests::etcd::Certificates;
 use ar_tests::project::Project;
 use ar_tests::run;
 use ar_tests::service::{Head, SLOW, ended, experiments, submitted};
@@ -13,22 +16,52 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// A collector, as far as it takes spans.
 struct Collector {
     url: String,
     spans: Arc<Mutex<Vec<(String, Span)>>>,
+    /// Connections that ended before a request was there.
+    broken: Arc<AtomicUsize>,
 }
 
 impl Collector {
     fn start() -> Self {
+        Self::serve("http", take)
+    }
+
+    /// One that speaks TLS, with this certificate and key.
+    fn start_tls((certificate, key): &(String, String)) -> Self {
+        let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()];
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+        let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+        let builder = builder.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+        let config = Arc::new(builder.with_single_cert(chain, key).unwrap());
+        Self::serve("https", move |stream| {
+            let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+            take(StreamOwned::new(connection, stream))
+        })
+    }
+
+    fn serve(
+        scheme: &str,
+        take: impl Fn(TcpStream) -> Option<ExportTraceServiceRequest> + Send + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let url = format!("{scheme}://{}", listener.local_addr().unwrap());
         let spans = Arc::new(Mutex::new(Vec::new()));
-        let kept = Arc::clone(&spans);
+        let broken = Arc::new(AtomicUsize::new(0));
+        let (kept, ended) = (Arc::clone(&spans), Arc::clone(&broken));
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let got = take(stream);
+                let Some(got) = take(stream) else {
+                    ended.fetch_add(1, Ordering::Relaxed);
+                    continue;
+                };
                 for resource in got.resource_spans {
                     let service =
                         resource.resource.and_then(|resource| text(&resource.attributes, "service.name"));
@@ -37,7 +70,7 @@ impl Collector {
                 }
             }
         });
-        Self { url, spans }
+        Self { url, spans, broken }
     }
 
     /// Spans by trace.
@@ -54,13 +87,13 @@ impl Collector {
     }
 }
 
-/// One request.
-fn take(stream: TcpStream) -> ExportTraceServiceRequest {
+/// One request, if it comes.
+fn take(stream: impl Read + Write) -> Option<ExportTraceServiceRequest> {
     let mut reader = BufReader::new(stream);
     let (mut head, mut length) = (Vec::new(), 0);
     loop {
         let mut line = String::new();
-        reader.read_line(&mut line).unwrap();
+        reader.read_line(&mut line).ok()?;
         if line == "\r\n" {
             break;
         }
@@ -74,7 +107,8 @@ fn take(stream: TcpStream) -> ExportTraceServiceRequest {
     let mut body = vec![0; length];
     reader.read_exact(&mut body).unwrap();
     reader.get_mut().write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
-    ExportTraceServiceRequest::decode(body.as_slice()).unwrap()
+    reader.get_mut().flush().unwrap();
+    Some(ExportTraceServiceRequest::decode(body.as_slice()).unwrap())
 }
 
 fn text(attributes: &[KeyValue], name: &str) -> Option<String> {
@@ -154,16 +188,52 @@ fn a_trace_follows_each_experiment_from_its_plan_through_a_worker_to_the_answer(
 
 #[test]
 fn a_run_on_one_machine_sends_traces_where_the_variables_of_opentelemetry_say() {
-    let (collector, home) = (Collector::start(), tempfile::tempdir().unwrap());
-    let project = Project::new(SLOW);
+    let collector = Collector::start();
+    let output = run_with(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url)]);
+    assert!(output.status.success(), "{}", run::stderr(&output));
+    assert!(checked(&collector).len() >= 4);
+}
+
+#[test]
+fn traces_go_by_tls_to_a_collector_whose_certificate_is_trusted_and_to_no_other() {
+    let (home, certificates) = (tempfile::tempdir().unwrap(), Certificates::make());
+    let file = |name: &str, text: &str| {
+        let path = home.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (ours, others) = (file("ca.pem", &certificates.ca), file("other.pem", &Certificates::make().ca));
+    let collector = Collector::start_tls(&certificates.server);
+    let with = |trusted: &str| {
+        run_with(&[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url),
+            ("OTEL_EXPORTER_OTLP_CERTIFICATE", trusted),
+        ])
+    };
+    let output = with(&ours);
+    assert!(output.status.success(), "{}", run::stderr(&output));
+    let arrived = checked(&collector).len();
+    assert!(arrived >= 4, "{arrived}");
+    let output = with(&file("empty.pem", ""));
+    let said = run::stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("empty.pem: there is no certificate in it"), "{said}");
+    assert_eq!(collector.broken.load(Ordering::Relaxed), 0);
+    let output = with(&others);
+    assert!(output.status.success(), "a collector stops nothing: {}", run::stderr(&output));
+    assert_eq!(checked(&collector).len(), arrived, "nothing is told to a stranger");
+    assert!(collector.broken.load(Ordering::Relaxed) > 0, "though it was tried");
+}
+
+/// A small study on this machine, with these variables.
+fn run_with(variables: &[(&str, &str)]) -> Output {
+    let (home, project) = (tempfile::tempdir().unwrap(), Project::new(SLOW));
     let root = project.root();
     let mut command =
         run::command(&["run", root.to_str().unwrap(), "--train", "sh train.sh", "--sampler", "random"]);
     command.args(["--budget-variable", "TIME_BUDGET", "--budget", "4", "--rounds", "1", "--out"]);
-    command.arg(home.path().join("out")).env("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url);
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{}", run::stderr(&output));
-    assert!(checked(&collector).len() >= 4);
+    command.arg(home.path().join("out")).envs(variables.iter().copied());
+    command.output().unwrap()
 }
 
 #[test]

@@ -58,6 +58,9 @@ impl Source {
     /// Gets a blob, unless it is here. It stays as long as what is returned.
     pub(crate) async fn fetch(&self, digest: Digest) -> Result<Pins, SourceError> {
         let pins = self.cache.pin([digest]);
+        if self.cache.store().touch(&digest).map_err(TransferError::from)? {
+            return Ok(pins);
+        }
         let mut client = self.client.clone().ok_or(SourceError::Offline)?;
         let authorize = |metadata: &mut MetadataMap| {
             if let Ok(value) = self.authorization.parse() {

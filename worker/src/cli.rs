@@ -73,7 +73,7 @@ pub struct Args {
     /// 1GiB, or a fiftieth of the disk if that is less]
     #[arg(long, env = "AR_MIN_FREE", value_name = "SIZE", value_parser = ar_net::size::parse_or_none)]
     pub min_free: Option<u64>,
-    /// How long the Python of a table's study, with its data, stays in memory when nothing of it runs
+    /// How long a study is kept ready when nothing of it runs: its Python with the data in memory, its files
     #[arg(long, env = "AR_KEEP_WARM", value_name = "TIME", default_value = "10m", value_parser = humantime::parse_duration)]
     pub keep_warm: Duration,
     /// Your own Python, instead of one that is made

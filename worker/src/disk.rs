@@ -157,12 +157,12 @@ impl Disk {
         // Only the first of several reasons is news; figures in it change with every look.
         let happened = match (&self.short, &why) {
             (None, Some(why)) => Some(why.clone()),
-            (Some(_), None) => was.and_then(|index| self.places.get(index).zip(*spaces.get(index)?)).map(
-                |(place, space)| {
+            (Some(_), None) => {
+                was.and_then(|index| self.places.get(index).zip(*spaces.get(index)?)).map(|(place, space)| {
                     let (folder, free) = (place.folder.display(), place.room.words(space.free));
                     format!("the disk under {folder} has {free} free again")
-                },
-            ),
+                })
+            }
             _ => None,
         };
         let limit = why.clone().map(|why| Limit { slots: 0, why });
@@ -263,7 +263,9 @@ mod tests {
             judged(4 * GIB + 1, 5 * GIB),
             Some((
                 2,
-                format!("the disk under {root}/spool has 5 GiB free again; 2 experiments at once from now on"),
+                format!(
+                    "the disk under {root}/spool has 5 GiB free again; 2 experiments at once from now on"
+                ),
                 String::new()
             ))
         );

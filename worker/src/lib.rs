@@ -20,6 +20,7 @@ mod runner_frames;
 mod server;
 mod session;
 mod spool;
+mod studies;
 mod study;
 mod supervise;
 mod traces;

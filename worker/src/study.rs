@@ -3,7 +3,6 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use ar_common::frames::Unavailable;
 use ar_common::{Digest, StudyId};
@@ -41,16 +40,15 @@ pub(crate) enum StudyError {
     Server(#[from] ServerError),
 }
 
-/// What preparing a study needs.
-pub(crate) struct Preparing<'a> {
+/// What preparing a study needs, beside a source of its files.
+#[derive(Debug)]
+pub(crate) struct Preparing {
     pub(crate) study: StudyId,
     pub(crate) tree: Digest,
+    /// Where it is laid out.
     pub(crate) folder: PathBuf,
-    pub(crate) source: &'a Source,
     pub(crate) cache: PathBuf,
     pub(crate) python: Option<PathBuf>,
-    /// How long a fork server stays without an attempt.
-    pub(crate) warm: Duration,
 }
 
 /// A study whose environment stands.
@@ -75,16 +73,17 @@ pub(crate) enum Runner {
 impl Study {
     /// Fetches, lays out, makes the environment, starts the server.
     pub(crate) async fn prepare(
-        preparing: Preparing<'_>,
+        preparing: &Preparing,
+        source: &Source,
         progress: impl Fn(String) + Send + Sync,
     ) -> Result<Self, StudyError> {
         tracing::info!(study = %preparing.study, "preparing");
         let mut damaged = Vec::new();
         loop {
-            match Self::prepare_once(&preparing, &progress).await {
+            match Self::prepare_once(preparing, source, &progress).await {
                 // What lay in the cache for long may be had again, but not for ever.
                 Err(StudyError::Blob(BlobError::Damaged { digest, .. })) if !damaged.contains(&digest) => {
-                    preparing.source.discard(digest)?;
+                    source.discard(digest)?;
                     damaged.push(digest);
                 }
                 prepared => return prepared,
@@ -93,10 +92,11 @@ impl Study {
     }
 
     async fn prepare_once(
-        preparing: &Preparing<'_>,
+        preparing: &Preparing,
+        source: &Source,
         progress: &(impl Fn(String) + Send + Sync),
     ) -> Result<Self, StudyError> {
-        let Preparing { study: _, tree, folder, source, cache, python, warm } = preparing;
+        let Preparing { study: _, tree, folder, cache, python } = preparing;
         let (blobs, tree, python) = (source.cache.store(), *tree, python.as_deref());
         let files = fetch_tree(source, tree).await?;
         if let Some(project) = Project::prepare(blobs, tree, cache, python, progress).await? {
@@ -119,7 +119,7 @@ impl Study {
             ready.import_seconds,
             ready.load_seconds
         );
-        let runner = Runner::Forks(Forks::new(environment.python, folder.clone(), server, *warm));
+        let runner = Runner::Forks(Forks::new(environment.python, folder.clone(), server));
         // Its attempts read what was laid out.
         Ok(Self { runner, unavailable: ready.unavailable, facts, _files: Vec::new() })
     }

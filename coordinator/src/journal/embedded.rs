@@ -55,7 +55,8 @@ impl RedbJournal {
             if moved::target(dir).is_none() {
                 return Err(JournalError::Occupied { dir: dir.to_owned() });
             }
-            std::fs::rename(&file, moved::aside(dir, store::NAME)).map_err(|e| JournalError::io("set aside", &file, e))?;
+            std::fs::rename(&file, moved::aside(dir, store::NAME))
+                .map_err(|e| JournalError::io("set aside", &file, e))?;
         }
         for name in [tail::NAME, identity::NAME] {
             match std::fs::remove_file(dir.join(name)) {

@@ -81,6 +81,16 @@ pub enum Input {
         /// What is known by now.
         figures: Figures,
     },
+    /// An attempt does not begin yet: what its study needs is made ready again. Its deadline waits.
+    Waits {
+        /// Which attempt.
+        lease: LeaseRef,
+    },
+    /// An attempt that waited begins; its time counts from now on.
+    Begins {
+        /// Which attempt.
+        lease: LeaseRef,
+    },
     /// An attempt did not begin: what its study needs is no longer on this worker.
     Unready {
         /// Which attempt.

@@ -49,7 +49,7 @@ impl Worker {
             let Some(grant) = self.queue.pop_front() else {
                 return;
             };
-            let deadline = now + grant.deadline_ms;
+            let deadline = Some(now + grant.deadline_ms);
             self.effects.push(Effect::Run(grant.clone()));
             let lease = grant.lease;
             let run = Running { grant, deadline, stopping: None, losses: 0, seen: Seen::default() };
@@ -76,7 +76,7 @@ impl Worker {
         let late: Vec<(LeaseRef, f64)> = self
             .running
             .iter()
-            .filter(|(_, run)| run.deadline <= now)
+            .filter(|(_, run)| run.deadline.is_some_and(|deadline| deadline <= now))
             .map(|(lease, run)| (*lease, run.grant.deadline_ms as f64 / 1000.0))
             .collect();
         for (lease, seconds) in late {
@@ -134,13 +134,20 @@ impl Worker {
         };
         run.losses += 1;
         if run.stopping.is_none() && run.losses < LOSSES_TO_CRASH {
-            run.deadline = now + run.grant.deadline_ms;
+            run.deadline = Some(now + run.grant.deadline_ms);
             run.seen = Seen::default();
             let grant = run.grant.clone();
             self.effects.push(Effect::Run(grant));
         } else {
             let reason = format!("{why}, {} times while this ran", run.losses);
             self.ended(lease, Outcome::Crashed { reason });
+        }
+    }
+
+    /// The time of an attempt begins, or it is not known yet when it will.
+    pub(crate) fn time(&mut self, lease: LeaseRef, begins: Option<Millis>) {
+        if let Some(run) = self.running.get_mut(&lease) {
+            run.deadline = begins.map(|now| now + run.grant.deadline_ms);
         }
     }
 

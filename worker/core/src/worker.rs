@@ -50,7 +50,8 @@ pub(crate) enum Stopping {
 #[derive(Debug, Clone)]
 pub(crate) struct Running {
     pub(crate) grant: Grant,
-    pub(crate) deadline: Millis,
+    /// None while it waits for what it needs.
+    pub(crate) deadline: Option<Millis>,
     pub(crate) stopping: Option<Stopping>,
     /// How often its process was lost here.
     pub(crate) losses: u32,
@@ -130,7 +131,8 @@ impl Worker {
 
     /// When [`Input::Tick`] is next needed.
     pub fn next_wake(&self) -> Option<Millis> {
-        let deadlines = self.running.values().filter(|run| run.stopping.is_none()).map(|run| run.deadline);
+        let deadlines =
+            self.running.values().filter(|run| run.stopping.is_none()).filter_map(|run| run.deadline);
         let drain = self.drain_until.filter(|_| self.running.values().any(|run| run.stopping.is_none()));
         deadlines.chain(self.next_heartbeat).chain(drain).min()
     }
@@ -169,6 +171,8 @@ impl Worker {
                     self.send(WorkerFrame::Progress { lease, figures });
                 }
             }
+            Input::Waits { lease } => self.time(lease, None),
+            Input::Begins { lease } => self.time(lease, Some(now)),
             Input::Unready { lease, why } => self.unready(lease, why),
             Input::NoSpace { lease } => self.no_space(lease),
             Input::Ended { lease, outcome } => self.ended(lease, outcome),

@@ -11,15 +11,19 @@ use ar_worker_core::{Effect, Input, SpoolEntry};
 use tokio::sync::mpsc;
 
 use super::{ATTEMPTS, FULL_PATIENCE, STUDIES, Shell, WorkerError};
-use crate::attempt::{self, Surroundings};
+use crate::attempt::{self, StopOrder, Surroundings};
 use crate::cache::{self, Source};
 use crate::capacity::Need;
 use crate::connection::Line;
+use crate::studies::Entry;
 use crate::study::{Preparing, Runner, Study};
 use crate::{environment, training};
 
 /// After how long a result is offered again whose files could not be handed over.
 const OFFER_AGAIN: Duration = Duration::from_secs(5);
+
+/// How long a study that was let go may take to be ready again.
+const AWAKE: Duration = Duration::from_secs(1800);
 
 impl Shell {
     /// Does one thing; what takes long goes on by itself and comes back as an input.
@@ -133,19 +137,16 @@ impl Shell {
         let home = self.config.folder.join("cache");
         let cache = self.config.cache.clone().or_else(environment::default_cache);
         let (source, python) = (self.source(), self.config.python.clone());
-        let warm = self.config.keep_warm;
-        let ready = self.ready.clone();
+        let studies = Arc::clone(&self.studies);
         tokio::spawn(async move {
-            let cache = cache.unwrap_or(home);
-            let of = study.clone();
-            let preparing = Preparing { study: of, tree, folder, source: &source, cache, python, warm };
+            let preparing =
+                Preparing { study: study.clone(), tree, folder, cache: cache.unwrap_or(home), python };
             let progress = |text| {
                 let _ = inputs.send(Input::Preparing { study: study.clone(), text });
             };
-            let input = match Study::prepare(preparing, progress).await {
+            let input = match studies.prepare(preparing, &source, progress).await {
                 Ok(prepared) => {
                     let (unavailable, facts) = (prepared.unavailable.clone(), prepared.facts.clone());
-                    ready.lock().await.insert(study.clone(), Arc::new(prepared));
                     Input::Prepared { study, unavailable, facts }
                 }
                 Err(error) => Input::PrepareFailed { study, why: error.to_string() },
@@ -161,17 +162,23 @@ impl Shell {
     }
 
     fn start(&mut self, grant: Grant) {
-        let (sender, stops) = mpsc::unbounded_channel();
+        let (sender, mut stops) = mpsc::unbounded_channel();
         self.attempts.insert(grant.lease, sender);
         let folder = self.config.folder.join(ATTEMPTS).join(grant.lease.lease.seq.to_string());
         let (blobs, inputs, memory) = (self.cache.store().clone(), self.inputs.clone(), self.memory_per_slot);
-        let (ready, supervisor) = (self.ready.clone(), self.config.supervisor.clone());
+        let (studies, supervisor) = (Arc::clone(&self.studies), self.config.supervisor.clone());
         let (leave, faults) = (self.config.leave.clone(), self.faults.clone());
         let kept = self.config.keep_failed.clone().map(|folder| training::Kept { folder, leave });
         let (capacity, gpus) = (Arc::clone(&self.capacity), Arc::clone(&self.gpus));
         let source = self.source();
         tokio::spawn(async move {
-            let study = ready.lock().await.get(&grant.study).cloned();
+            let study = match studies.find(&grant.study) {
+                Some(entry) => match needed(&entry, &grant, &source, &inputs, &mut stops).await {
+                    Some(study) => Some(study),
+                    None => return,
+                },
+                None => None,
+            };
             let server = match study.as_ref().map(|study| &study.runner) {
                 Some(Runner::Forks(forks)) => forks.server().await.map_err(|error| error.to_string()),
                 Some(Runner::Commands(project)) => {
@@ -204,4 +211,36 @@ impl Shell {
             }
         });
     }
+}
+
+/// The study of an attempt. If it was let go it is made ready first; that takes none of the attempt's time. Nothing comes of an attempt
+/// for which it cannot be, or that is stopped before it is.
+async fn needed(
+    entry: &Entry,
+    grant: &Grant,
+    source: &Source,
+    inputs: &mpsc::UnboundedSender<Input>,
+    stops: &mut mpsc::UnboundedReceiver<StopOrder>,
+) -> Option<Arc<Study>> {
+    if let Some(study) = entry.standing() {
+        return Some(study);
+    }
+    let lease = grant.lease;
+    let _ = inputs.send(Input::Waits { lease });
+    let instead = tokio::select! {
+        awake = tokio::time::timeout(AWAKE, entry.awake(source)) => match awake {
+            Ok(Ok(study)) => {
+                let _ = inputs.send(Input::Begins { lease });
+                return Some(study);
+            }
+            Ok(Err(error)) => Input::Unready { lease, why: error.to_string() },
+            Err(_) => Input::Unready { lease, why: format!("it could not be made ready again within {AWAKE:?}") },
+        },
+        _ = stops.recv() => {
+            let reason = "it was stopped before it began".to_owned();
+            Input::Ended { lease, outcome: Outcome::Crashed { reason } }
+        }
+    };
+    let _ = inputs.send(instead);
+    None
 }

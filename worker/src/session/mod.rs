@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ar_common::frames::{CoordinatorFrame, LeaseRef, WorkerFrame};
-use ar_common::{Epoch, Millis, StudyId, WorkerId};
+use ar_common::{Epoch, Millis, WorkerId};
 use ar_net::{BlobError, BlobStore, Cache, Dial, DialError, Pins, Token, service};
 use ar_worker_core::{Identity, Input, Worker};
 use nix::fcntl::Flock;
@@ -25,7 +25,7 @@ use crate::disk::Disk;
 use crate::folder;
 use crate::gpu::{self, Gpus, TooFewGpus};
 use crate::spool::Spool;
-use crate::study::Study;
+use crate::studies::Studies;
 use crate::traces::Traces;
 use crate::{hardware, process};
 
@@ -44,8 +44,7 @@ const LEAVE: Duration = Duration::from_secs(15);
 /// How long what cannot be written, because the disk is full, is tried again before the worker gives up.
 pub(crate) const FULL_PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long the Python of a table's study stays in memory without an attempt, unless somebody wants it otherwise: it starts anew in a
-/// second or two.
+/// How long a study is kept ready without an attempt, unless somebody wants it otherwise: to make it ready again takes seconds.
 pub const KEEP_WARM: Duration = Duration::from_secs(600);
 
 /// How a worker is set up.
@@ -76,7 +75,7 @@ pub struct WorkerConfig {
     pub supervisor: Vec<OsString>,
     /// Folder to which those of failed runs of training scripts are moved; they are removed if absent.
     pub keep_failed: Option<PathBuf>,
-    /// How long the Python of a table's study stays in memory without an attempt.
+    /// How long a study is kept ready without an attempt: its Python with the data in memory, its files.
     pub keep_warm: Duration,
     /// What is said of it to studies that ask for it, by name.
     pub labels: BTreeMap<String, String>,
@@ -157,8 +156,7 @@ struct Shell {
     cache: Cache,
     /// Files of results that are not acknowledged.
     results: BTreeMap<LeaseRef, Pins>,
-    /// Studies whose environment stands.
-    ready: Arc<tokio::sync::Mutex<BTreeMap<StudyId, Arc<Study>>>>,
+    studies: Arc<Studies>,
     attempts: BTreeMap<LeaseRef, mpsc::UnboundedSender<StopOrder>>,
     line: Option<Line>,
     inputs: mpsc::UnboundedSender<Input>,
@@ -225,6 +223,7 @@ impl Shell {
             capacity: Arc::clone(&capacity),
             leave: config.leave.clone(),
         });
+        let studies = Studies::new(config.keep_warm, cache.clone());
         let identity = Identity {
             worker: config.name.clone(),
             boot: rand::random(),
@@ -242,7 +241,7 @@ impl Shell {
             spool,
             cache,
             results,
-            ready: Arc::default(),
+            studies,
             attempts: BTreeMap::new(),
             line: None,
             inputs,

@@ -1,5 +1,6 @@
 //! The client that hands over spans. The exporter waits for it on a thread of its own; its work is done on the program's runtime.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -22,6 +23,9 @@ use crate::dial;
 
 /// How long a collector may take for one batch.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Which variable names a file with the certificates to trust, in place of the system's.
+/// <https://opentelemetry.io/docs/specs/otel/protocol/exporter/#configuration-options>
+const TRUST: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"];
 /// Bytes of its answer that are read.
 const ANSWER: usize = 64 << 10;
 
@@ -38,9 +42,14 @@ impl Client {
     pub(super) fn new() -> Result<Self, TraceError> {
         let failed = |error: &dyn std::fmt::Display| TraceError::Tls(error.to_string());
         let mut roots = RootCertStore::empty();
-        if let Some(path) = dial::system_roots() {
-            let read = CertificateDer::pem_file_iter(path).map_err(|error| failed(&error))?;
-            roots.add_parsable_certificates(read.flatten());
+        let named = TRUST.iter().filter_map(std::env::var_os).find(|path| !path.is_empty());
+        if let Some(path) = named.clone().map(PathBuf::from).or_else(dial::system_roots) {
+            let wrong = |what: &dyn std::fmt::Display| failed(&format!("{}: {what}", path.display()));
+            let read = CertificateDer::pem_file_iter(&path).map_err(|error| wrong(&error))?;
+            let (added, _) = roots.add_parsable_certificates(read.flatten());
+            if named.is_some() && added == 0 {
+                return Err(wrong(&"there is no certificate in it"));
+            }
         }
         let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
         let builder = builder.with_safe_default_protocol_versions().map_err(|error| failed(&error))?;

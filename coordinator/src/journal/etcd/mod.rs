@@ -172,8 +172,7 @@ impl EtcdJournal {
                 self.write(vec![put], None).await?;
             } else {
                 let head = TxnOp::put(self.etcd.keys.head(), moved.to_bytes(), None);
-                let origin =
-                    self.origin.as_deref().map(|now| TxnOp::put(self.etcd.keys.origin(), now, None));
+                let origin = self.origin.as_deref().map(|now| TxnOp::put(self.etcd.keys.origin(), now, None));
                 let ops = [put, head].into_iter().chain(origin).collect();
                 let revision = self.write(ops, Some(&moved)).await?;
                 self.head = Found { last: moved.last, revision };

@@ -153,7 +153,9 @@ async fn embedded(args: &Args, figures: &Figures) -> Result<(), Failure> {
     let mut all: Vec<f64> = half.waits.iter().map(Wait::ms).collect();
     figures.tell("complete to acknowledgement, p50", quantile(&mut all, 0.5), "ms", "", &[]);
     figures.tell("complete to acknowledgement, p99", quantile(&mut all, 0.99), "ms", "< 10", &[]);
-    figures.note("a small calculation on a thread beside tells how the machine itself kept its speed meanwhile:");
+    figures.note(
+        "a small calculation on a thread beside tells how the machine itself kept its speed meanwhile:",
+    );
     figures.tell("the calculation, p50", speed.p50_ms, "ms", "", &[]);
     figures.tell("the calculation, p99", speed.p99_ms, "ms", "", &[]);
     let calm = half.waits.iter().filter(|wait| !speed.was_slow(wait.from, wait.to));

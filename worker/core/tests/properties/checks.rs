@@ -42,7 +42,7 @@ impl Shell {
                 let expected = if again { LeaseStage::Running } else { LeaseStage::Queued };
                 assert_eq!(self.held.insert(lease, LeaseStage::Running), Some(expected), "{lease:?}");
                 assert!(again || !self.draining, "{lease:?} starts while the worker leaves");
-                let process = Process { deadline: self.now + grant.deadline_ms, killed: None };
+                let process = Process { deadline: Some(self.now + grant.deadline_ms), killed: None };
                 assert!(self.processes.insert(lease, process).is_none(), "{lease:?} runs twice");
             }
             Effect::Stop { lease, grace_ms } => {

@@ -14,6 +14,7 @@ pub(crate) struct Met {
     pub(crate) refused_epochs: u32,
     pub(crate) deaths: u32,
     pub(crate) without_room: u32,
+    pub(crate) waits: u32,
     pub(crate) drains: u32,
 }
 
@@ -30,6 +31,7 @@ impl Met {
         self.refused_epochs += other.refused_epochs;
         self.deaths += other.deaths;
         self.without_room += other.without_room;
+        self.waits += other.waits;
         self.drains += other.drains;
     }
 }

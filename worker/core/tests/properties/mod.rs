@@ -54,8 +54,9 @@ fn the_stories_meet_everything_that_can_happen() {
         met.add(&shell.met);
     }
     let Met { runs, offers, twins, races, timeouts, losses, .. } = met;
-    let Met { released, cancelled, refused_epochs, deaths, drains, without_room, .. } = met;
+    let Met { released, cancelled, refused_epochs, deaths, drains, without_room, waits, .. } = met;
     let ends = [runs, offers, twins, races, timeouts, losses];
-    let mut all = [released, cancelled, refused_epochs, deaths, drains, without_room].into_iter().chain(ends);
+    let mut all =
+        [released, cancelled, refused_epochs, deaths, drains, without_room, waits].into_iter().chain(ends);
     assert!(all.all(|count| count > 0), "{met:?}");
 }

@@ -41,6 +41,10 @@ pub(crate) enum Operation {
     Lost(Index),
     /// It did not begin: there is no space.
     NoSpace(Index),
+    /// What it needs is made ready first.
+    Waits(Index),
+    /// What it needs is ready.
+    Begins(Index),
     /// A result has reached the disk.
     Fsync(Index),
     /// So many may run at once from now on, of those that usually may.
@@ -75,6 +79,8 @@ pub(crate) fn operations() -> impl Strategy<Value = Operation> {
         72 => (index(), outcome).prop_map(|(which, outcome)| Operation::End(which, outcome)),
         18 => index().prop_map(Operation::Lost),
         6 => index().prop_map(Operation::NoSpace),
+        6 => index().prop_map(Operation::Waits),
+        18 => index().prop_map(Operation::Begins),
         72 => index().prop_map(Operation::Fsync),
         12 => (0..4_u32).prop_map(Operation::Capacity),
         36 => prop_oneof![1..3_000_u64, 3_000..70_000_u64].prop_map(Operation::Wait),

@@ -15,7 +15,7 @@ use crate::support::{GRACE, HEARTBEAT, crashed, done, grant, identity, race};
 /// A process, or what is left of one until its worker has been told.
 #[derive(Debug)]
 pub(crate) struct Process {
-    pub(crate) deadline: Millis,
+    pub(crate) deadline: Option<Millis>,
     /// When it is killed, once it was asked to end.
     pub(crate) killed: Option<Millis>,
 }
@@ -139,6 +139,8 @@ impl Shell {
             }
             Operation::Lost(which) => self.lost(which),
             Operation::NoSpace(which) => self.no_space(which),
+            Operation::Waits(which) => self.time(which, None),
+            Operation::Begins(which) => self.time(which, Some(self.now)),
             Operation::Fsync(which) => {
                 if let Some(lease) = pick(self.writing.keys(), which) {
                     self.fsync(lease);
@@ -303,6 +305,19 @@ impl Shell {
         }
     }
 
+    /// Its time waits, or begins.
+    fn time(&mut self, which: &Index, begins: Option<Millis>) {
+        let Some(lease) = pick(self.processes.keys(), which) else {
+            return;
+        };
+        let all = self.grants[&lease].deadline_ms;
+        if let Some(process) = self.processes.get_mut(&lease) {
+            process.deadline = begins.map(|now| now + all);
+        }
+        self.met.waits += u32::from(begins.is_none());
+        self.give(if begins.is_none() { Input::Waits { lease } } else { Input::Begins { lease } });
+    }
+
     /// It is given back; where nobody hears that, the next Hello does not list it.
     fn no_space(&mut self, which: &Index) {
         let Some(lease) = pick(self.processes.keys(), which) else {
@@ -360,7 +375,8 @@ impl Shell {
         }
         self.now = end;
         for (lease, process) in &self.processes {
-            assert!(process.deadline + GRACE > end, "{lease:?} outlives its deadline");
+            let outlives = process.deadline.is_some_and(|deadline| deadline + GRACE <= end);
+            assert!(!outlives, "{lease:?} outlives its deadline");
         }
     }
 

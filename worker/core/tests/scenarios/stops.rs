@@ -36,6 +36,37 @@ fn the_deadline_runs_from_the_start_and_not_from_the_grant() {
 }
 
 #[test]
+fn what_waits_for_its_study_has_no_deadline_until_it_begins() {
+    let mut bench = Bench::running(&[1]);
+    bench.give(Input::Disconnected);
+    bench.wait(DEADLINE - 1);
+    assert_eq!(bench.give(Input::Waits { lease: lease(1) }), vec![]);
+    assert_eq!(bench.worker.next_wake(), None);
+    assert_eq!(bench.wait(10 * DEADLINE), vec![]);
+    assert_eq!(bench.give(Input::Begins { lease: lease(1) }), vec![]);
+    assert_eq!(bench.wait(DEADLINE - 1), vec![]);
+    assert_eq!(bench.wait(1), vec![stop(1, GRACE)], "it has all of its time from then on");
+}
+
+#[test]
+fn what_waits_for_its_study_can_be_called_off_and_leaves_with_the_worker() {
+    for (end, answer) in [(true, vec![]), (false, vec![released(&[1])])] {
+        let mut bench = Bench::running(&[1]);
+        bench.give(Input::Waits { lease: lease(1) });
+        let stopped = if end {
+            bench.hear(cancel(1))
+        } else {
+            bench.give(Input::Drain { grace_ms: 1_000 });
+            bench.wait(1_000)
+        };
+        assert!(stopped.iter().any(|effect| matches!(effect, Effect::Stop { .. })), "{stopped:?}");
+        let mut effects = bench.give(Input::Ended { lease: lease(1), outcome: crashed() });
+        effects.retain(|effect| *effect != Effect::Exit);
+        assert_eq!(effects, answer, "nothing came of it");
+    }
+}
+
+#[test]
 fn only_what_is_late_is_stopped() {
     let mut bench = Bench::ready(2);
     let mut short = grant(1);
