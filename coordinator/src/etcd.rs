@@ -25,6 +25,8 @@ const CONNECT: Duration = Duration::from_secs(2);
 /// The pauses between tries.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// How long nodes may be without a leader when a connection is made: they elect one within seconds, if they can.
+const LEADERLESS: Duration = Duration::from_secs(10);
 /// How often a wait is told.
 const TELL: Duration = Duration::from_secs(10);
 /// Largest answer: a page of the journal.
@@ -174,7 +176,7 @@ impl Clone for Etcd {
 }
 
 impl Etcd {
-    /// Connects, and asks each node once until one answers.
+    /// Connects, and asks each node until one answers: once, or for a while where one is there and etcd is without a leader.
     ///
     /// # Errors
     /// When none does, or the settings make no sense.
@@ -192,21 +194,43 @@ impl Etcd {
         }
         let keys = Keys(format!("/autoresearch/{}/", settings.cluster).into());
         let mut etcd = Self { settings: Arc::new(settings), keys, client: None, turn: 0 };
-        let mut last = String::new();
-        for _ in 0..etcd.settings.endpoints.len() {
-            let key = etcd.keys.head();
+        let began = Instant::now();
+        loop {
+            match etcd.ask_each().await? {
+                None => return Ok(etcd),
+                Some(Silence { elects: true, .. }) if began.elapsed() < LEADERLESS => {
+                    sleep(FIRST_PAUSE * 10).await
+                }
+                Some(Silence { last, .. }) => {
+                    return Err(EtcdError::Unreachable {
+                        endpoints: etcd.settings.endpoints.join(", "),
+                        last,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Asks each node once, until one answers.
+    async fn ask_each(&mut self) -> Result<Option<Silence>, EtcdError> {
+        let mut silence = Silence { last: String::new(), elects: false };
+        for _ in 0..self.settings.endpoints.len() {
+            let key = self.keys.head();
             let ask = async |client: Client| kv(&client).get(key.clone(), None).await;
-            match timeout(PATIENCE + CONNECT, etcd.once(ask)).await {
-                Ok(Ok(_)) => return Ok(etcd),
+            match timeout(PATIENCE + CONNECT, self.once(ask)).await {
+                Ok(Ok(_)) => return Ok(None),
                 Ok(Err(error)) if is_final(&error) => {
                     return Err(EtcdError::Refused { doing: "be read", source: Box::new(error) });
                 }
-                Ok(Err(error)) => last = error.to_string(),
-                Err(_) => last = "no answer in time".to_owned(),
+                Ok(Err(error)) => {
+                    silence.elects |= is_leaderless(&error);
+                    silence.last = error.to_string();
+                }
+                Err(_) => silence.last = "no answer in time".to_owned(),
             }
-            etcd.leave();
+            self.leave();
         }
-        Err(EtcdError::Unreachable { endpoints: etcd.settings.endpoints.join(", "), last })
+        Ok(Some(silence))
     }
 
     /// Sends a request until it is answered, however long that takes.
@@ -334,6 +358,20 @@ impl Etcd {
 /// The part of a client that reads and writes keys.
 pub(crate) fn kv(client: &Client) -> KvClient {
     client.kv_client().max_decoding_message_size(ANSWER)
+}
+
+/// None of the nodes answered.
+struct Silence {
+    /// What the last one said.
+    last: String,
+    /// Whether one is there, and without a leader.
+    elects: bool,
+}
+
+/// Whether a node is there and its cluster has no leader, which passes once there is a quorum.
+fn is_leaderless(error: &Error) -> bool {
+    matches!(error, Error::GRpcStatus(status)
+        if status.code() == Code::Unavailable && status.message().contains("no leader"))
 }
 
 /// Whether etcd would say the same again.

@@ -401,6 +401,27 @@ async fn the_actor_reigns_under_the_epoch_of_the_leader_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_comes_while_etcd_has_no_leader_waits_for_one_and_who_names_none_does_not() {
+    let mut nodes = Nodes::start(3).await;
+    nodes.kill_9(0);
+    nodes.kill_9(1);
+    // The last one notices after its election timeout.
+    let mut alone = nodes.client(2).await;
+    let without = || async { alone.clone().status().await.is_ok_and(|status| status.leader() == 0) };
+    within(async { while !without().await {} }).await;
+    let began = Instant::now();
+    let coming = tokio::spawn(Etcd::connect(nodes.settings()));
+    let only = Etcd::connect(nodes.by(nodes.url(0))).await;
+    assert!(matches!(only, Err(EtcdError::Unreachable { .. })), "{only:?}");
+    assert!(began.elapsed() < Duration::from_secs(5), "nobody is there at all: {:?}", began.elapsed());
+    assert!(!coming.is_finished(), "one is there, and may have a leader soon");
+    nodes.restart(0);
+    let came = within(coming).await.unwrap();
+    assert!(came.is_ok(), "{came:?}");
+    assert!(alone.status().await.is_ok_and(|status| status.leader() != 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_is_cut_off_gives_up_and_another_one_leads() {
     let nodes = Nodes::start(1).await;
     let proxy = Proxy::before(nodes.url(0)).await;
