@@ -199,7 +199,7 @@ impl Etcd {
             match etcd.ask_each().await? {
                 None => return Ok(etcd),
                 Some(Silence { elects: true, .. }) if began.elapsed() < LEADERLESS => {
-                    sleep(FIRST_PAUSE * 10).await
+                    sleep(FIRST_PAUSE * 10).await;
                 }
                 Some(Silence { last, .. }) => {
                     return Err(EtcdError::Unreachable {
