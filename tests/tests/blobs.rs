@@ -1,13 +1,15 @@
 //! Files on their way to and from a coordinator, over connections that are cut, and what becomes of those that nobody needs.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use ar_common::Digest;
 use ar_net::{BlobStore, Dial, Token, transfer};
 use ar_proto::v1::coordinator_client::CoordinatorClient;
 use ar_tests::cuts::Cuts;
-use ar_tests::project::Project;
+use ar_tests::project::{GOOD, Project};
+use ar_tests::run;
 use ar_tests::service::{self, Head, SLOW};
 use tonic::metadata::MetadataMap;
 use tonic::transport::Channel;
@@ -123,6 +125,34 @@ async fn what_no_study_refers_to_is_removed_and_what_one_needs_stays() {
     let _worker = head.worker("w", &["--slots", "2"]);
     head.until(&study, service::ended);
     assert_eq!(service::submitted(&head, &project, &["--budget", "5", "--rounds", "1"]), study);
+}
+
+#[test]
+fn a_run_on_one_machine_removes_what_no_study_refers_to_after_a_day() {
+    let folder = tempfile::tempdir().unwrap();
+    let (out, project) = (folder.path().join("out"), Project::new(GOOD));
+    let run = |rounds: &str| {
+        let root = project.root();
+        let fixed = ["run", root.to_str().unwrap(), "--train", "sh train.sh", "--sampler", "random"];
+        let mut command = run::command(&fixed);
+        command.args(["--budget-variable", "TIME_BUDGET", "--budget", "2", "--rounds", rounds]);
+        let output = command.arg("--out").arg(&out).output().unwrap();
+        assert!(output.status.success(), "{}", run::stderr(&output));
+    };
+    run("1");
+    let store = BlobStore::open(&out.join("store/blobs")).unwrap();
+    let needed: Vec<Digest> = store.list().unwrap().into_iter().map(|blob| blob.digest).collect();
+    let [old, new] = [1, 2].map(|byte| store.put(&[byte; 100]).unwrap());
+    for digest in needed.iter().chain([&old]) {
+        let file = File::open(store.path(digest)).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(25 * 3600)).unwrap();
+    }
+    run("2");
+    assert!(!store.contains(&old) && store.contains(&new), "a day old, and new");
+    assert!(
+        !needed.is_empty() && needed.iter().all(|digest| store.contains(digest)),
+        "the study has its files"
+    );
 }
 
 #[test]

@@ -15,7 +15,7 @@ use tonic::{Status, Streaming};
 
 use bucket::Bucket;
 pub use bucket::BucketError;
-pub(crate) use sweep::Sweeper;
+pub(crate) use sweep::{Sweeper, UNREFERENCED};
 
 /// The blobs of a coordinator.
 #[derive(Debug, Clone)]

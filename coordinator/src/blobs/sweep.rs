@@ -11,6 +11,9 @@ use tokio::time::Instant;
 use super::Blobs;
 use crate::actor::{Ended, Handle};
 
+/// For how long what nobody refers to is kept, unless somebody wants it otherwise.
+pub(crate) const UNREFERENCED: Duration = Duration::from_secs(24 * 3600);
+
 /// Looks at the blobs now and then.
 #[derive(Debug)]
 pub(crate) struct Sweeper {

@@ -18,6 +18,7 @@ use super::place::{Place, PlaceError};
 use super::show::{self, Slots};
 use crate::actor::{self, ActorError, Ended, Handle};
 use crate::archive::{self, ArchivingError};
+use crate::blobs::{Sweeper, UNREFERENCED};
 use crate::cli::RunArgs;
 use crate::exit::Exit;
 use crate::intake::{self, Intake, IntakeError, Subject};
@@ -168,11 +169,14 @@ async fn carry_out(on: &Conditions<'_>, intake: &Intake) -> Result<Exit, RunErro
         return tell(&known);
     }
     let coordinator = Coordinator::start(Box::new(journal), &place).await?;
+    let mut sweeper = Sweeper::new(&coordinator.handle, &place.blobs, UNREFERENCED);
     archive::recall(&coordinator.handle, place.blobs.folder(), study.clone()).await?;
     let telemetry = telemetry::start(&coordinator.handle, on.out).await?;
     let (state, events) = coordinator.handle.watch().await?;
     coordinator.handle.input(Input::Submit { spec: Box::new(intake.spec.clone()), tree }).await?;
 
+    // Once, beside the study: what earlier ones left and nobody refers to.
+    sweeper.look().await?;
     let worker = LocalWorker {
         coordinator: coordinator.address.clone(),
         token_file: place.access.file(Role::Worker),
@@ -186,6 +190,7 @@ async fn carry_out(on: &Conditions<'_>, intake: &Intake) -> Result<Exit, RunErro
     let mut watch = Watch::new(console, state, &intake.spec, slots, publisher);
     let ended = watch.follow(&coordinator, events, &worker).await;
     let state = watch.into_state();
+    sweeper.settle().await;
     // Whatever happened, what is durable stays; the journal is closed before the results are written.
     coordinator.stop().await?;
     if let Some(telemetry) = telemetry {
