@@ -1,5 +1,9 @@
 //! The journal and the election on a real etcd, and what they do when it fails them.
 
+mod etcd {
+    mod connecting;
+}
+
 use std::future::Future;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -7,11 +11,11 @@ use std::time::{Duration, Instant};
 use ar_common::{Attempt, Epoch, ExperimentId, Seq};
 use ar_coordinator::actor;
 use ar_coordinator::election::{Candidate, ElectionSettings, Leader, Leadership};
-use ar_coordinator::etcd::{Etcd, EtcdError};
+use ar_coordinator::etcd::Etcd;
 use ar_coordinator::journal::{Entry, EtcdJournal, Follower, Journal, JournalError, Snapshots};
 use ar_core::{Record, Timing};
 use ar_tests::etcd::proxy::{Next, Proxy};
-use ar_tests::etcd::{CLUSTER, Certificates, Nodes};
+use ar_tests::etcd::{CLUSTER, Nodes};
 use etcd_client::{AlarmAction, AlarmOptions, AlarmType, CompactionOptions, GetOptions};
 use nix::sys::signal::Signal;
 
@@ -401,27 +405,6 @@ async fn the_actor_reigns_under_the_epoch_of_the_leader_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_comes_while_etcd_has_no_leader_waits_for_one_and_who_names_none_does_not() {
-    let mut nodes = Nodes::start(3).await;
-    nodes.kill_9(0);
-    nodes.kill_9(1);
-    // The last one notices after its election timeout.
-    let mut alone = nodes.client(2).await;
-    let without = || async { alone.clone().status().await.is_ok_and(|status| status.leader() == 0) };
-    within(async { while !without().await {} }).await;
-    let began = Instant::now();
-    let coming = tokio::spawn(Etcd::connect(nodes.settings()));
-    let only = Etcd::connect(nodes.by(nodes.url(0))).await;
-    assert!(matches!(only, Err(EtcdError::Unreachable { .. })), "{only:?}");
-    assert!(began.elapsed() < Duration::from_secs(5), "nobody is there at all: {:?}", began.elapsed());
-    assert!(!coming.is_finished(), "one is there, and may have a leader soon");
-    nodes.restart(0);
-    let came = within(coming).await.unwrap();
-    assert!(came.is_ok(), "{came:?}");
-    assert!(alone.status().await.is_ok_and(|status| status.leader() != 0));
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_is_cut_off_gives_up_and_another_one_leads() {
     let nodes = Nodes::start(1).await;
     let proxy = Proxy::before(nodes.url(0)).await;
@@ -437,26 +420,6 @@ async fn a_leader_that_is_cut_off_gives_up_and_another_one_leads() {
     assert!(why.contains("has not answered"), "{why}");
     assert!(matches!(late, Err(JournalError::NotLeader { .. })), "{late:?}");
     assert_eq!(entries(&mut open(&etcd, &new).await).await, expected(3));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn it_all_goes_over_tls_with_a_certificate_of_the_client() {
-    let nodes = Nodes::start_with(1, &[], Some(Certificates::make())).await;
-    let etcd = nodes.connect().await;
-    let leadership = elect(&etcd, "http://a").await;
-    let mut journal = open(&etcd, &leadership).await;
-    append(&mut journal, 1, 3).await.unwrap();
-    assert_eq!(entries(&mut journal).await, expected(3));
-    // Without one, and with one of another authority, nobody gets in.
-    let mut bare = nodes.settings();
-    bare.tls.as_mut().unwrap().identity = None;
-    let other = Certificates::make();
-    let mut foreign = nodes.settings();
-    foreign.tls.as_mut().unwrap().ca = other.ca.into_bytes();
-    for settings in [bare, foreign] {
-        let error = Etcd::connect(settings).await.unwrap_err();
-        assert!(matches!(error, EtcdError::Unreachable { .. }), "{error}");
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

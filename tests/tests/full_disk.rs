@@ -155,3 +155,28 @@ fn what_finds_no_space_to_begin_is_given_back_and_its_worker_stays() {
         assert_eq!(runs, experiments, "what was given back had not begun");
     });
 }
+
+#[test]
+fn a_disk_that_has_space_and_no_files_left_is_as_good_as_full() {
+    with_mounts("a_disk_that_has_space_and_no_files_left_is_as_good_as_full", || {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("small");
+        let _disk = SmallDisk::mount(&folder, "64m,nr_inodes=5000");
+        let head = Head::start(home.path(), &[]);
+        let _small = head.worker("small", &["--slots", "1"]);
+        wait_until("it is there", || worker(&head, "small")["slots"] == 1);
+
+        // A fiftieth of them is to be free.
+        let many = folder.join("many");
+        fs::create_dir(&many).unwrap();
+        for n in 0..4_920 {
+            fs::File::create(many.join(n.to_string())).unwrap();
+        }
+        wait_until("it is known", || worker(&head, "small")["slots"] == 0);
+        let why = worker(&head, "small")["why_fewer"].as_str().unwrap_or_default().to_owned();
+        assert!(why.contains(" files (inodes) free and must keep 100 files (inodes); remove"), "{why}");
+
+        fs::remove_dir_all(&many).unwrap();
+        wait_until("it has its slot back", || worker(&head, "small")["slots"] == 1);
+    });
+}

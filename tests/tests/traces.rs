@@ -93,7 +93,9 @@ fn take(stream: impl Read + Write) -> Option<ExportTraceServiceRequest> {
     let (mut head, mut length) = (Vec::new(), 0);
     loop {
         let mut line = String::new();
-        reader.read_line(&mut line).ok()?;
+        if reader.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
         if line == "\r\n" {
             break;
         }

@@ -58,6 +58,7 @@ impl Source {
     /// Gets a blob, unless it is here. It stays as long as what is returned.
     pub(crate) async fn fetch(&self, digest: Digest) -> Result<Pins, SourceError> {
         let pins = self.cache.pin([digest]);
+        // What is here needs no coordinator.
         if self.cache.store().touch(&digest).map_err(TransferError::from)? {
             return Ok(pins);
         }

@@ -20,16 +20,14 @@ pub(crate) struct Studies {
     all: Mutex<BTreeMap<StudyId, Arc<Entry>>>,
 }
 
-/// One of them.
+/// One of them. Whoever prepares it or lets it go holds the lock, since both work in its folder.
 #[derive(Debug)]
-pub(crate) struct Entry {
-    preparing: Preparing,
-    held: AsyncMutex<Held>,
-}
+pub(crate) struct Entry(AsyncMutex<Held>);
 
 #[derive(Debug)]
 struct Held {
-    /// Gone where it was let go.
+    preparing: Preparing,
+    /// Gone where it was let go, or could not be prepared.
     study: Option<Arc<Study>>,
     /// When it was last seen in use.
     used: Instant,
@@ -51,11 +49,15 @@ impl Studies {
         source: &Source,
         progress: impl Fn(String) + Send + Sync,
     ) -> Result<Arc<Study>, StudyError> {
-        let study = Arc::new(Study::prepare(&preparing, source, progress).await?);
-        let id = preparing.study.clone();
-        let held = AsyncMutex::new(Held { study: Some(Arc::clone(&study)), used: Instant::now() });
-        self.lock().insert(id, Arc::new(Entry { preparing, held }));
-        Ok(study)
+        let entry = {
+            let mut all = self.lock();
+            let entry = all.entry(preparing.study.clone());
+            Arc::clone(entry.or_insert_with(|| Arc::new(Entry::of(preparing.clone()))))
+        };
+        let mut held = entry.0.lock().await;
+        // Its files may be others than they were.
+        (held.preparing, held.study) = (preparing, None);
+        held.prepare(source, progress).await
     }
 
     /// The one that was prepared under this name.
@@ -69,27 +71,29 @@ impl Studies {
 }
 
 impl Entry {
+    fn of(preparing: Preparing) -> Self {
+        Self(AsyncMutex::new(Held { preparing, study: None, used: Instant::now() }))
+    }
+
     /// The study, unless it was let go, or somebody is about it: does not wait.
     pub(crate) fn standing(&self) -> Option<Arc<Study>> {
-        self.held.try_lock().ok()?.take()
+        self.0.try_lock().ok()?.take()
     }
 
     /// The study, prepared again if it was let go.
     pub(crate) async fn awake(&self, source: &Source) -> Result<Arc<Study>, StudyError> {
-        let mut held = self.held.lock().await;
+        let mut held = self.0.lock().await;
         // Another attempt may have been here before.
-        if let Some(study) = held.take() {
-            return Ok(study);
+        match held.take() {
+            Some(study) => Ok(study),
+            None => held.prepare(source, |_| {}).await,
         }
-        let study = Arc::new(Study::prepare(&self.preparing, source, |_| {}).await?);
-        *held = Held { study: Some(Arc::clone(&study)), used: Instant::now() };
-        Ok(study)
     }
 
     /// Lets the study go if no attempt has used it for so long. Whether it has.
     async fn rest(&self, longest: Duration) -> bool {
         // Whoever holds it needs it.
-        let Ok(mut held) = self.held.try_lock() else { return false };
+        let Ok(mut held) = self.0.try_lock() else { return false };
         let Some(study) = &held.study else { return false };
         if Arc::strong_count(study) > 1 {
             held.used = Instant::now();
@@ -98,11 +102,10 @@ impl Entry {
         if held.used.elapsed() < longest {
             return false;
         }
-        let name = &self.preparing.study;
-        tracing::info!(study = %name, "it has had nothing to do here for {longest:?}, and is let go");
         held.study = None;
-        // Before it may be laid out again.
-        let folder = self.preparing.folder.clone();
+        let name = &held.preparing.study;
+        tracing::info!(study = %name, "it has had nothing to do here for {longest:?}, and is let go");
+        let folder = held.preparing.folder.clone();
         let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(folder)).await;
         match removed.unwrap_or_else(|ended| Err(io::Error::other(ended))) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -115,6 +118,16 @@ impl Entry {
 }
 
 impl Held {
+    async fn prepare(
+        &mut self,
+        source: &Source,
+        progress: impl Fn(String) + Send + Sync,
+    ) -> Result<Arc<Study>, StudyError> {
+        let study = Arc::new(Study::prepare(&self.preparing, source, progress).await?);
+        (self.study, self.used) = (Some(Arc::clone(&study)), Instant::now());
+        Ok(study)
+    }
+
     fn take(&mut self) -> Option<Arc<Study>> {
         self.used = Instant::now();
         self.study.clone()

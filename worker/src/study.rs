@@ -41,7 +41,7 @@ pub(crate) enum StudyError {
 }
 
 /// What preparing a study needs, beside a source of its files.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Preparing {
     pub(crate) study: StudyId,
     pub(crate) tree: Digest,

@@ -10,25 +10,26 @@ use crate::journal::JournalError;
 /// The number of the cluster that answers, and the one in the journal.
 #[derive(Debug)]
 pub(super) struct Origin {
-    now: String,
+    /// None where the answer does not say it.
+    now: Option<String>,
     written: Option<String>,
 }
 
 impl Origin {
     pub(super) async fn of(etcd: &mut Etcd) -> Result<Self, JournalError> {
         let answer = etcd.get(etcd.keys.origin(), None).await?;
-        let now = answer.header().map(|header| format!("{:016x}", header.cluster_id())).unwrap_or_default();
+        let now = answer.header().map(|header| format!("{:016x}", header.cluster_id()));
         let written = answer.kvs().first().map(|key| String::from_utf8_lossy(key.value()).into_owned());
         Ok(Self { now, written })
     }
 
     /// Whether the journal was written in another etcd. One that does not say it, as those of earlier versions, counts as its own.
     pub(super) fn is_another(&self) -> bool {
-        self.written.as_ref().is_some_and(|written| *written != self.now)
+        self.written.is_some() && self.now.is_some() && self.written != self.now
     }
 
     /// What is to be written, if the journal does not say it yet.
     pub(super) fn news(self) -> Option<String> {
-        (self.written.as_ref() != Some(&self.now)).then_some(self.now)
+        self.now.filter(|now| self.written.as_ref() != Some(now))
     }
 }
